@@ -1,0 +1,28 @@
+# Everything a developer runs. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test e2e bench chaos fuzz audit generate
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## show the operator at work, from nothing to a refreshed token, and clean up
+	./tests/demo/run demo
+up: ## start the demo's cluster, token server and operator, and leave them running
+	./tests/demo/run up
+down: ## stop what `make up` started
+	./tests/demo/run down
+
+test: ## formatting, lints, unit and integration tests (a real API server, real OAuth servers)
+	./tests/run
+e2e: ## run the demo as a test
+	./tests/demo/run check
+
+generate: ## write crds/ from the Rust types
+	cargo run --bin crdgen -- crds
+
+bench: ## (later release) speed and memory
+chaos: ## (later release) crashes and cut connections at every step
+fuzz: ## (later release) hostile replies and specs
+audit: ## (later release) dependencies: advisories and licences
+bench chaos fuzz audit:
+	@echo "make $@ comes with a later release; there is nothing to run yet." >&2; exit 2

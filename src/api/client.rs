@@ -1,0 +1,141 @@
+//! The OAuth client: its identity, how it proves that identity, and with what.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DurationText, NameText, SecretKeyRef, SecretRef, ShortText, UrlText};
+
+/// How the client authenticates at the token endpoint: the IANA registry's names (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    ClientSecretBasic,
+    ClientSecretPost,
+    ClientSecretJwt,
+    PrivateKeyJwt,
+    TlsClientAuth,
+    SelfSignedTlsClientAuth,
+    None,
+}
+
+/// How the client id and secret are encoded before they are joined for HTTP Basic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum BasicEncoding {
+    /// application/x-www-form-urlencoded first, as RFC 6749 section 2.3.1 says.
+    #[default]
+    Form,
+    /// As they are, which many servers expect.
+    Raw,
+}
+
+/// JWS algorithms (RFC 7518 section 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::upper_case_acronyms)]
+pub enum SigningAlgorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+}
+
+/// A ServiceAccount of the same namespace whose token serves as an assertion. Its annotation
+/// `oauth-operator.dev/allowed-audiences` must list every audience asked for here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceAccountRef {
+    /// Name of the ServiceAccount.
+    pub name: super::DnsName,
+    /// Audiences of the token: one to four, never the API server's own.
+    #[schemars(length(min = 1, max = 4))]
+    pub audiences: Vec<ShortText>,
+}
+
+/// What a client assertion says (RFC 7523 section 3). Ignored by methods without a JWT.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AssertionSpec {
+    /// Claim `iss`; default: the client id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<ShortText>,
+    /// Claim `aud`; default: the token endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<UrlText>,
+    /// How long the assertion is valid; default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<DurationText>,
+    /// Further claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::crd::free_form_object")]
+    pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// The OAuth client. Its material (id, secret, key, certificate, ServiceAccount) comes whole from the provider or whole
+/// from the credential, never mixed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(has(self.id) && has(self.idSecretRef))").message("client.id and client.idSecretRef exclude each other: keep one"),
+    validation = Rule::new("!has(self.fallbackSecretRefs) || has(self.secretRef)").message("client.fallbackSecretRefs needs client.secretRef: name the current secret there"),
+    validation = Rule::new("!(has(self.privateKeySecretRef) && has(self.serviceAccountRef))").message("client.privateKeySecretRef and client.serviceAccountRef exclude each other: keep the one that signs the assertion"),
+    validation = Rule::new("!has(self.keyID) || has(self.privateKeySecretRef)").message("client.keyID names a key: set client.privateKeySecretRef too"),
+)]
+pub struct ClientSpec {
+    /// The client id (RFC 6749 section 2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ShortText>,
+    /// The client id, when it is kept in a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_secret_ref: Option<SecretKeyRef>,
+    /// The client secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+    /// Further client secrets, tried in order when the server answers invalid_client.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub fallback_secret_refs: Vec<SecretKeyRef>,
+    /// How the client authenticates. Default: client_secret_basic where there is a secret, else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<ClientAuthentication>,
+    /// How id and secret are encoded for client_secret_basic. Default: Form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_encoding: Option<BasicEncoding>,
+    /// Private key (PEM or JWK) that signs assertions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key_secret_ref: Option<SecretKeyRef>,
+    /// Header `kid` of the assertion.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "keyID")]
+    pub key_id: Option<NameText>,
+    /// Algorithm of the assertion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_algorithm: Option<SigningAlgorithm>,
+    /// A kubernetes.io/tls Secret with the client certificate (RFC 8705). Goes with any authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_secret_ref: Option<SecretRef>,
+    /// A ServiceAccount whose token is the client assertion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_ref: Option<ServiceAccountRef>,
+    /// What the client assertion says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<AssertionSpec>,
+}
+
+impl ClientSpec {
+    /// Whether this names any client material, as opposed to only the way of authenticating.
+    pub fn has_material(&self) -> bool {
+        self.id.is_some()
+            || self.id_secret_ref.is_some()
+            || self.secret_ref.is_some()
+            || self.private_key_secret_ref.is_some()
+            || self.certificate_secret_ref.is_some()
+            || self.service_account_ref.is_some()
+    }
+}

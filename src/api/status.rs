@@ -1,0 +1,117 @@
+//! What the operator records of a credential. Never a token, never what a server said beyond a known error code.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Condition;
+
+/// Status of an OAuthCredential.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OAuthCredentialStatus {
+    /// Generation of the spec this status speaks of; -1 before the operator has seen the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Refreshed, Reconciling, Stalled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// When the access token in the output Secret expires. Absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub expiration_time: Option<Timestamp>,
+    /// When the token in the output Secret was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub last_refresh_time: Option<Timestamp>,
+    /// When the next attempt is planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub next_refresh_time: Option<Timestamp>,
+    /// When the refresh token dies, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub refresh_token_expiration_time: Option<Timestamp>,
+    /// Counts the tokens that were obtained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Attempts in a row that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<i64>,
+    /// When the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub last_failure_time: Option<Timestamp>,
+    /// The scopes that were granted, where the server says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 512)))]
+    pub scopes: Vec<String>,
+    /// The output Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretStatus>,
+    /// Hash of the refresh token that was given as input, keyed by the credential's uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub seed_hash: Option<String>,
+    /// Hash of what the last failed attempt read: the provider's generation and its Secrets' resourceVersions. A change there
+    /// is a reason to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub failed_inputs_hash: Option<String>,
+    /// The value of the annotation oauth-operator.dev/refresh-requested-at that was last obeyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_refresh_request: Option<String>,
+    /// Who consented, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorized_by: Option<AuthorizedBy>,
+    /// What a person needs to consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<AuthorizationStatus>,
+}
+
+/// The output Secret as it was last written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecretStatus {
+    #[schemars(length(max = 253))]
+    pub name: String,
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    #[schemars(length(max = 64))]
+    pub resource_version: String,
+}
+
+/// Who consented, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthorizedBy {
+    /// Claim `sub` of the ID token, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub subject: Option<String>,
+    #[schemars(with = "super::crd::Time")]
+    pub time: Timestamp,
+}
+
+/// What a person needs to consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AuthorizationStatus {
+    /// The operator's start page for this credential. Stable, and no secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub url: Option<String>,
+    /// RFC 8628 section 3.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub user_code: Option<String>,
+    /// RFC 8628 section 3.2.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "verificationURI")]
+    #[schemars(length(max = 2048))]
+    pub verification_uri: Option<String>,
+    /// When the user code expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub expiration_time: Option<Timestamp>,
+}

@@ -1,0 +1,166 @@
+//! The requests to the API server, each a named function: nothing else writes. How each ended is told in terms of what to
+//! do about it.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
+    core::{ApiResource, PartialObjectMeta},
+};
+use serde_json::Value;
+
+use super::key::Key;
+use crate::{
+    api::{FIELD_MANAGER, OAuthCredential},
+    secrets::state_name,
+};
+
+/// Why a request to the API server failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Fault {
+    #[error("the object doesn't exist")]
+    NotFound,
+    /// The object exists already, or is not at the version that was expected.
+    #[error("the object was changed meanwhile")]
+    Conflict,
+    /// Refused for what it says; the same request would be refused again.
+    #[error("the API server refuses the object as invalid")]
+    Invalid,
+    /// No permission, a quota, a namespace that is going.
+    #[error("the API server forbids the request")]
+    Forbidden,
+    /// Whether it took effect isn't known.
+    #[error("the API server did not answer")]
+    Unanswered,
+}
+
+impl Fault {
+    /// A static label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Fault::NotFound => "not_found",
+            Fault::Conflict => "conflict",
+            Fault::Invalid => "invalid",
+            Fault::Forbidden => "forbidden",
+            Fault::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl From<&kube::Error> for Fault {
+    fn from(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                404 => Fault::NotFound,
+                409 => Fault::Conflict,
+                400 | 413 | 422 => Fault::Invalid,
+                401 | 403 => Fault::Forbidden,
+                _ => Fault::Unanswered,
+            },
+            _ => Fault::Unanswered,
+        }
+    }
+}
+
+/// What a request to the API server brings.
+pub type Answer<T> = Result<T, Fault>;
+
+/// The API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+}
+
+impl Cluster {
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn credentials(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<OAuthCredential>(&()))
+    }
+
+    /// Reads a Secret, uncached. None: there is none.
+    pub async fn read_secret(&self, key: &Key) -> Answer<Option<Secret>> {
+        answered(self.secrets(&key.namespace).get_opt(&key.name).await)
+    }
+
+    /// Reads a Secret's metadata, uncached. None: there is none.
+    pub async fn read_secret_metadata(&self, key: &Key) -> Answer<Option<ObjectMeta>> {
+        let read = self.secrets(&key.namespace).get_metadata_opt(&key.name).await;
+        Ok(answered(read)?.map(|object| object.metadata))
+    }
+
+    /// Reads the state Secret of a credential, uncached.
+    pub async fn read_state(&self, credential: &Key) -> Answer<Option<Secret>> {
+        self.read_secret(&Key::new(&credential.namespace, &state_name(&credential.name))).await
+    }
+
+    /// Reads a credential, uncached.
+    pub async fn read_credential(&self, key: &Key) -> Answer<Option<DynamicObject>> {
+        answered(self.credentials(&key.namespace).get_opt(&key.name).await)
+    }
+
+    /// Creates a state Secret, or replaces the version `replaces` of it. Gives its new resourceVersion.
+    pub async fn write_state(&self, mut secret: Secret, replaces: Option<&str>) -> Answer<ObjectMeta> {
+        let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let secrets = self.secrets(&namespace);
+        let written = match replaces {
+            None => secrets.create(&parameters, &secret).await,
+            Some(version) => {
+                secret.metadata.resource_version = Some(version.to_owned());
+                secrets.replace(&name, &parameters, &secret).await
+            }
+        };
+        answered(written).map(|secret| secret.metadata)
+    }
+
+    /// Applies an output Secret. The object carries its own precondition.
+    pub async fn apply_output(&self, key: &Key, object: &Value) -> Answer<ObjectMeta> {
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = self.secrets(&key.namespace).patch_metadata(&key.name, &parameters, &Patch::Apply(object)).await;
+        answered(applied).map(|object| object.metadata)
+    }
+
+    /// Deletes a Secret, if it is still this very one.
+    pub async fn delete_secret(&self, key: &Key, uid: &str, resource_version: Option<&str>) -> Answer<()> {
+        let preconditions =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: resource_version.map(str::to_owned) };
+        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        answered(self.secrets(&key.namespace).delete(&key.name, &parameters).await).map(drop)
+    }
+
+    /// Merges `patch` into a credential's status. It carries the resourceVersion that it was made for. Gives the new one.
+    pub async fn patch_status(&self, key: &Key, patch: &Value) -> Answer<String> {
+        let url = <OAuthCredential as kube::Resource>::url_path(&(), Some(&key.namespace));
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = Request::new(url).patch_subresource("status", &key.name, &parameters, &Patch::Merge(patch));
+        let Ok(mut request) = request else { return Err(Fault::Invalid) };
+        // The answer's metadata are all that is wanted of it.
+        let metadata_only =
+            http::HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+        request.headers_mut().insert(http::header::ACCEPT, metadata_only);
+        let answer = self.client.request::<PartialObjectMeta<OAuthCredential>>(request).await;
+        answered(answer).map(|object| object.metadata.resource_version.unwrap_or_default())
+    }
+}
+
+fn answered<T>(answer: kube::Result<T>) -> Answer<T> {
+    answer.map_err(|error| {
+        let fault = Fault::from(&error);
+        // An API error's message names objects, not their contents; any other may hold what was being decoded.
+        match &error {
+            kube::Error::Api(status) => {
+                tracing::debug!(code = status.code, reason = %status.reason, "API request failed")
+            }
+            _ => tracing::debug!(fault = fault.label(), "API request failed"),
+        }
+        fault
+    })
+}

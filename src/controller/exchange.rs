@@ -1,0 +1,289 @@
+//! Asks for a token: builds the request, carries out attempts until one brings a token or there is nothing left to try, and
+//! says what it came to.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    Controller,
+    attempt::{Sending, Why},
+    effects::Answer,
+    gate::{PATIENCE, Permit},
+    key::Key,
+    observe::{InputsView, Prepared, StateView, View},
+    publish::Publication,
+};
+use crate::{
+    api::Reason,
+    credential::{
+        checked::Checked,
+        decide::{self, Exchange, after_refusal, failed_inputs, lost_grant, outcome_unknown, replay_at},
+        observed::Problem,
+        record::{Intent, Issued, StateRecord},
+        report::{self, Outcome},
+        request::{binding, token_request},
+        rotation::{Attempt, Ended, Keeps},
+        schedule::{retry_at, retry_hourly},
+    },
+    oauth::{
+        encode::EncodedRequest,
+        failure::{Class, Failure},
+        tls::Roots,
+        transport::Target,
+        values::RefreshToken,
+    },
+    operate::metrics,
+};
+
+/// Refresh tokens that one exchange tries at most: the newest, one candidate each, the previous one.
+const MOST_TRIES: usize = 6;
+
+/// What an exchange came to.
+pub enum Exchanged {
+    Outcome(Outcome),
+    /// The state moved on under it: look again.
+    Superseded,
+    /// The credential is gone.
+    Gone,
+}
+
+impl Controller {
+    /// Asks for a token, and publishes it.
+    pub(super) async fn exchange(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+        plan: Exchange,
+        permit: &mut Permit,
+    ) -> Answer<Exchanged> {
+        let mut attempts = Box::pin(self.attempts(key, prepared, checked, view, plan));
+        let ended = match tokio::time::timeout(PATIENCE, &mut attempts).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                permit.step_aside();
+                attempts.await
+            }
+        };
+        let (ended, base) = ended?;
+        match ended {
+            Ended::Issued { issued, saved } => {
+                self.metrics.refreshed(metrics::Outcome::Success, Reason::Issued);
+                let record = saved.map(|(record, _)| record);
+                let publication = match &record {
+                    Some(record) => Publication::of(record, &issued),
+                    None => Publication {
+                        lineage: &prepared.seen.uid,
+                        revision: prepared.status.revision.unwrap_or(0) + 1,
+                        seed_hash: None,
+                        issued: &issued,
+                    },
+                };
+                match self.publish(key, prepared, checked, publication).await? {
+                    Ok(token) => Ok(Exchanged::Outcome(Outcome::Published { token, fresh: true })),
+                    // What was received is in the state, where there is one; else the next attempt brings another.
+                    Err(problem) => Ok(Exchanged::Outcome(self.unpublished(prepared, checked, view, problem))),
+                }
+            }
+            Ended::NotSpent { why: Why::Request(Failure::FenceClosed), .. } | Ended::Superseded => {
+                self.memory().forget_state(key);
+                Ok(Exchanged::Superseded)
+            }
+            Ended::NotSpent { why, .. } => Ok(self.failed(prepared, checked, view, why, None)),
+            Ended::Unknown { why, .. } => {
+                let started_at = Timestamp::now();
+                let serving = base.as_deref().and_then(|base| base.issued.as_ref());
+                Ok(self.failed(prepared, checked, view, why, Some((started_at, serving))))
+            }
+            Ended::Gone => Ok(Exchanged::Gone),
+        }
+    }
+
+    /// Attempts, until one ends in anything but a refusal that another refresh token or a re-read input may mend.
+    async fn attempts(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+        plan: Exchange,
+    ) -> Answer<(Ended<Why>, Option<Box<StateRecord>>)> {
+        let InputsView::Read { values, .. } = &view.inputs else { return Ok((Ended::Superseded, None)) };
+        let mut values = values.clone();
+        let mut base = plan.base;
+        let mut seen = match &view.state {
+            StateView::Read { resource_version, .. } => Some(resource_version.clone()),
+            _ => None,
+        };
+        let hash = |token: &RefreshToken| token.hash(&prepared.seen.uid);
+        let mut refused = Vec::new();
+        let mut reread = false;
+        for _ in 0..MOST_TRIES {
+            let token = base.as_ref().and_then(|base| base.refresh_token.clone());
+            let request = token_request(checked, &values, token.as_ref());
+            let Some(encoded) = request.map(|request| request.encode()) else { return Ok((Ended::Superseded, base)) };
+            let sending = match encoded
+                .map_err(|error| Why::Request(error.into()))
+                .and_then(|request| self.sending(key, checked, view, &values, request))
+            {
+                Ok(sending) => sending,
+                Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
+            };
+            let attempt = self.attempt(checked, base.as_deref(), token.as_ref().map(&hash), seen.clone());
+            let ended = self.carry_out(attempt, sending).await;
+            let Ended::NotSpent { why: Why::Request(failure), state } = &ended else { return Ok((ended, base)) };
+            if let Some((_, resource_version)) = state {
+                seen = Some(resource_version.clone());
+            }
+            // Rule 3: one uncached re-read of the inputs.
+            if failure.may_be_stale_input() && !reread {
+                reread = true;
+                self.read_inputs(checked, true).await?;
+                let now = self.view(key, prepared, checked);
+                let InputsView::Read { values: fresh, .. } = now.inputs else { return Ok((Ended::Superseded, base)) };
+                if fresh != values {
+                    // A new client secret goes with the same grant; a new seed or client id is another decision.
+                    if binding(checked, &fresh) != binding(checked, &values)
+                        || base.is_some() && now.asked_under != view.asked_under
+                    {
+                        return Ok((Ended::Superseded, base));
+                    }
+                    values = fresh;
+                    continue;
+                }
+            }
+            // Rule 6: a refresh token that is refused is looked for in the state, as it is now.
+            let Some(token) = token.filter(|_| failure.class() == Class::Person) else { return Ok((ended, base)) };
+            refused.push(hash(&token));
+            self.read_state(key).await?;
+            let StateView::Read { record, resource_version } = self.view(key, prepared, checked).state else {
+                return Ok((ended, base));
+            };
+            let Some(next) = after_refusal(&checked.rules, &record, &refused, hash, Timestamp::now()) else {
+                return Ok((ended, base));
+            };
+            (base, seen) = (Some(Box::new(next)), Some(resource_version));
+        }
+        Ok((Ended::Superseded, base))
+    }
+
+    fn attempt(
+        &self,
+        checked: &Checked,
+        base: Option<&StateRecord>,
+        token_hash: Option<String>,
+        seen: Option<String>,
+    ) -> Attempt<Why> {
+        let attempt = Uuid::new_v4().to_string();
+        let Some(base) = base.filter(|_| checked.rules.keeps != Keeps::Nothing) else {
+            return Attempt::stateless(attempt);
+        };
+        let now = Timestamp::now();
+        let intent = Intent {
+            attempt,
+            holder: self.settings.holder.clone(),
+            lineage: base.lineage.clone(),
+            leg: String::new(),
+            token_hash: token_hash.unwrap_or_default(),
+            binding: base.binding.clone(),
+            started_at: now,
+            send_by: now,
+        };
+        Attempt::stateful(checked.rules.keeps, base.clone(), seen, intent)
+    }
+
+    fn sending<'a>(
+        &self,
+        key: &'a Key,
+        checked: &'a Checked,
+        view: &View,
+        values: &crate::credential::checked::InputValues,
+        request: EncodedRequest,
+    ) -> Result<Sending<'a>, Why> {
+        let ca = match &checked.ca {
+            Some(input) => Some(self.roots(values.get(input).map_or("", |pem| pem.expose()))?),
+            None => None,
+        };
+        let target = Target { url: request.url().clone(), ca, allowed_addresses: checked.allowed_addresses.clone() };
+        Ok(Sending { key, checked, request, target, asked_under: view.asked_under.clone() })
+    }
+
+    fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {
+        let hash: [u8; 32] = Sha256::digest(pem).into();
+        if let Some(roots) = self.memory().roots(hash) {
+            return Ok(roots);
+        }
+        let unusable = |error| {
+            Why::Problem(Problem::stalled(Reason::InvalidSpec, format!("The provider's tls.caSecretRef: {error}.")))
+        };
+        let roots = Arc::new(Roots::parse(pem.as_bytes()).map_err(unusable)?);
+        self.memory().hold_roots(hash, roots.clone());
+        Ok(roots)
+    }
+
+    /// What a failed attempt means, and when to try again. `unknown`: when it began, and the token that may still serve.
+    fn failed(
+        &self,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+        why: Why,
+        unknown: Option<(Timestamp, Option<&Issued>)>,
+    ) -> Exchanged {
+        let observed = view.observed(prepared, self);
+        let inputs = failed_inputs(&observed);
+        let now = Timestamp::now();
+        let failures = report::failures_after(&prepared.status, prepared.seen.generation, &inputs);
+        let backoff = |asked| Some(retry_at(now, failures, prepared.status.expiration_time, asked, observed.jitter));
+        let hourly = |asked| Some(retry_hourly(now, asked, observed.jitter));
+        let consumes = checked.rules.keeps != Keeps::Nothing;
+
+        let (problem, retry) = match (why, unknown) {
+            (Why::Problem(problem), _) if problem.stalls => (problem, hourly(None)),
+            (Why::Problem(problem), _) => (problem, backoff(None)),
+            (Why::Request(failure), Some((started_at, serving))) => {
+                self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
+                let serving = serving
+                    .filter(|_| observed.serves())
+                    .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
+                let replay = replay_at(&checked.rules, started_at, serving, now);
+                let retry = if replay > now { Some(replay) } else { backoff(failure.retry_after()) };
+                let message = format!("{} {}", outcome_unknown().message, failure.sentence());
+                (Problem { message, ..outcome_unknown() }, retry)
+            }
+            (Why::Request(failure), None) => {
+                self.metrics.refreshed(metrics::Outcome::Failure, failure.reason());
+                let sentence = failure.sentence().into_owned();
+                let asked = failure.retry_after();
+                match failure.class() {
+                    Class::Backoff => (Problem::passing(failure.reason(), sentence), backoff(asked)),
+                    Class::Person if consumes && failure.reason() == Reason::InvalidGrant => {
+                        (Problem { message: sentence, ..lost_grant() }, None)
+                    }
+                    Class::Person | Class::Hourly => (Problem::stalled(failure.reason(), sentence), hourly(asked)),
+                }
+            }
+        };
+        Exchanged::Outcome(Outcome::Failed { problem, retry, inputs })
+    }
+
+    /// A token was received and could not be published: the output's spec is at fault.
+    fn unpublished(&self, prepared: &Prepared, checked: &Checked, view: &View, problem: Problem) -> Outcome {
+        if checked.rules.keeps != Keeps::Nothing {
+            return Outcome::Held(problem);
+        }
+        let observed = view.observed(prepared, self);
+        let inputs = decide::failed_inputs(&observed);
+        let failures = report::failures_after(&prepared.status, prepared.seen.generation, &inputs);
+        let now = Timestamp::now();
+        let retry = match problem.stalls {
+            true => retry_hourly(now, None, observed.jitter),
+            false => retry_at(now, failures, prepared.status.expiration_time, None, observed.jitter),
+        };
+        Outcome::Failed { problem, retry: Some(retry), inputs }
+    }
+}

@@ -1,0 +1,256 @@
+//! Who may send a token request now. One bulkhead for each token server's origin, so that one that hangs delays no other;
+//! a bound on all; a rate limit for each provider object; and where there is a wait, the soonest to expire goes first.
+//!
+//! An exchange that takes longer than `PATIENCE` no longer counts against the bound on all, only against its origin's: many
+//! hanging servers can't use up what the others need.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::{InMemoryState, NotKeyed},
+};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::key::Key;
+use crate::credential::schedule::{between, later};
+
+/// How long an exchange counts against the bound on all.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate {
+    pub requests: NonZeroU32,
+    pub per: Duration,
+    pub burst: NonZeroU32,
+}
+
+/// Where exchanges queue together: one token server, and one rate limit if there is one (with the provider's name).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId {
+    pub origin: String,
+    pub limit: Option<(String, Rate)>,
+}
+
+/// The gate. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+struct Shared {
+    lanes: Mutex<Lanes>,
+    bounds: Bounds,
+    changed: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    total: usize,
+    per_origin: usize,
+}
+
+#[derive(Default)]
+struct Lanes {
+    active: usize,
+    active_by_origin: HashMap<String, usize>,
+    lanes: HashMap<LaneId, Lane>,
+    /// Where a key waits, so that it waits once.
+    parked: HashMap<Key, (LaneId, Timestamp)>,
+    /// Let through, and not come for yet.
+    granted: HashMap<Key, Permit>,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: BTreeSet<(Timestamp, Key)>,
+    limiter: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
+    blocked_until: Option<Timestamp>,
+}
+
+/// The right to make one exchange. Given back when dropped.
+pub struct Permit {
+    gate: Gate,
+    origin: String,
+    counts_in_total: bool,
+}
+
+impl Gate {
+    /// At most `total` exchanges at once, at most `per_origin` with one token server.
+    pub fn new(total: usize, per_origin: usize) -> Self {
+        let bounds = Bounds { total, per_origin };
+        Self(Arc::new(Shared { lanes: Mutex::default(), bounds, changed: Notify::new() }))
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for `key`, whose token expires at `deadline`, to be let through. None: it waits, and `next` will name it.
+    pub fn enter(&self, key: &Key, id: &LaneId, deadline: Timestamp, now: Timestamp) -> Option<Permit> {
+        let mut lanes = self.lanes();
+        lanes.unpark(key);
+        if let Some(permit) = lanes.granted.remove(key) {
+            return Some(permit);
+        }
+        let room = lanes.has_room(&id.origin, self.0.bounds);
+        let lane = lanes.lane(id);
+        let first = lane.waiting.first().is_none_or(|(soonest, _)| *soonest >= deadline);
+        if room && first && lane.admits(now) {
+            return Some(self.admit(&mut lanes, &id.origin));
+        }
+        lane.waiting.insert((deadline, key.clone()));
+        lanes.parked.insert(key.clone(), (id.clone(), deadline));
+        drop(lanes);
+        self.0.changed.notify_one();
+        None
+    }
+
+    /// `key` no longer wants to go, or is gone.
+    pub fn leave(&self, key: &Key) {
+        let granted = {
+            let mut lanes = self.lanes();
+            lanes.unpark(key);
+            lanes.granted.remove(key)
+        };
+        // Dropped outside the lock: a permit that is given back takes it.
+        drop(granted);
+    }
+
+    /// The keys that may go now, each with a permit put aside for it. Waits until there is one.
+    pub async fn next(&self) -> Vec<Key> {
+        loop {
+            let now = Timestamp::now();
+            let (keys, unblocked) = self.grant(now);
+            if !keys.is_empty() {
+                return keys;
+            }
+            let pause = unblocked.map_or(Duration::from_secs(60), |until| between(now, until));
+            // Either way the lanes are looked at again.
+            let _ = tokio::time::timeout(pause, self.0.changed.notified()).await;
+        }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lanes().parked.len()
+    }
+
+    fn grant(&self, now: Timestamp) -> (Vec<Key>, Option<Timestamp>) {
+        let mut lanes = self.lanes();
+        let mut keys = Vec::new();
+        while let Some((id, entry)) = lanes.soonest(self.0.bounds, now) {
+            let lane = lanes.lane(&id);
+            if !lane.admits(now) {
+                continue;
+            }
+            lane.waiting.remove(&entry);
+            let (_, key) = entry;
+            let permit = self.admit(&mut lanes, &id.origin);
+            lanes.parked.remove(&key);
+            lanes.granted.insert(key.clone(), permit);
+            keys.push(key);
+        }
+        let unblocked =
+            lanes.lanes.values().filter(|lane| !lane.waiting.is_empty()).filter_map(|lane| lane.blocked_until);
+        let unblocked = unblocked.min();
+        (keys, unblocked)
+    }
+
+    fn admit(&self, lanes: &mut Lanes, origin: &str) -> Permit {
+        lanes.active += 1;
+        *lanes.active_by_origin.entry(origin.to_owned()).or_default() += 1;
+        Permit { gate: self.clone(), origin: origin.to_owned(), counts_in_total: true }
+    }
+}
+
+impl Permit {
+    /// The exchange takes long: it no longer counts against the bound on all.
+    pub fn step_aside(&mut self) {
+        if std::mem::take(&mut self.counts_in_total) {
+            let mut lanes = self.gate.lanes();
+            lanes.active = lanes.active.saturating_sub(1);
+            drop(lanes);
+            self.gate.0.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.step_aside();
+        let mut lanes = self.gate.lanes();
+        if let Some(active) = lanes.active_by_origin.get_mut(&self.origin) {
+            *active = active.saturating_sub(1);
+            if *active == 0 {
+                lanes.active_by_origin.remove(&self.origin);
+                let origin = &self.origin;
+                // A lane with a limiter is kept: it remembers what was sent.
+                lanes
+                    .lanes
+                    .retain(|id, lane| id.origin != *origin || lane.limiter.is_some() || !lane.waiting.is_empty());
+            }
+        }
+        drop(lanes);
+        self.gate.0.changed.notify_one();
+    }
+}
+
+impl Lanes {
+    fn lane(&mut self, id: &LaneId) -> &mut Lane {
+        self.lanes.entry(id.clone()).or_insert_with(|| Lane {
+            limiter: id.limit.as_ref().map(|(_, rate)| RateLimiter::direct(rate.quota())),
+            ..Lane::default()
+        })
+    }
+
+    fn has_room(&self, origin: &str, bounds: Bounds) -> bool {
+        let active = self.active_by_origin.get(origin).copied().unwrap_or(0);
+        self.active < bounds.total && active < bounds.per_origin
+    }
+
+    fn unpark(&mut self, key: &Key) {
+        if let Some((id, deadline)) = self.parked.remove(key)
+            && let Some(lane) = self.lanes.get_mut(&id)
+        {
+            lane.waiting.remove(&(deadline, key.clone()));
+        }
+    }
+
+    /// Over all lanes with room, who expires first.
+    fn soonest(&self, bounds: Bounds, now: Timestamp) -> Option<(LaneId, (Timestamp, Key))> {
+        self.lanes
+            .iter()
+            .filter(|(id, lane)| {
+                lane.blocked_until.is_none_or(|until| until <= now) && self.has_room(&id.origin, bounds)
+            })
+            .filter_map(|(id, lane)| Some((id, lane.waiting.first()?)))
+            .min_by(|(_, a), (_, b)| a.cmp(b))
+            .map(|(id, entry)| (id.clone(), entry.clone()))
+    }
+}
+
+impl Lane {
+    /// Counts one request against the limit, or says until when the lane is blocked.
+    fn admits(&mut self, now: Timestamp) -> bool {
+        if self.blocked_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        let refused = self.limiter.as_ref().and_then(|limiter| limiter.check().err());
+        self.blocked_until = refused.map(|refused| later(now, refused.wait_time_from(DefaultClock::default().now())));
+        self.blocked_until.is_none()
+    }
+}
+
+impl Rate {
+    fn quota(self) -> Quota {
+        let each = (self.per / self.requests.get()).max(Duration::from_nanos(1));
+        Quota::with_period(each).unwrap_or(Quota::per_second(self.requests)).allow_burst(self.burst)
+    }
+}

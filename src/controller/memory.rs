@@ -1,0 +1,115 @@
+//! What this process remembers between passes, so that a refresh in steady state reads nothing: values of input Secrets and
+//! states, each good while its resourceVersion stands. Secret values are wiped when they go.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::key::Key;
+use crate::{
+    clock::BootTime,
+    credential::{observed::Problem, record::StateRecord},
+    oauth::{tls::Roots, values::SecretText},
+    secrets::state::StateError,
+};
+
+/// A state as it was last read or written.
+#[derive(Clone, Debug)]
+pub struct HeldState {
+    /// Empty: it was read, and there was none.
+    pub resource_version: String,
+    pub content: Result<Option<Arc<StateRecord>>, StateError>,
+}
+
+/// Values of one input Secret.
+#[derive(Clone, Debug)]
+pub struct HeldInput {
+    pub resource_version: String,
+    pub values: Result<BTreeMap<String, SecretText>, Problem>,
+}
+
+/// The memory.
+#[derive(Default)]
+pub struct Memory {
+    states: HashMap<Key, HeldState>,
+    inputs: HashMap<Key, HeldInput>,
+    intents: HashMap<Key, (String, BootTime)>,
+    faults: HashMap<Key, u32>,
+    roots: HashMap<[u8; 32], Arc<Roots>>,
+}
+
+impl Memory {
+    pub fn state(&self, credential: &Key) -> Option<&HeldState> {
+        self.states.get(credential)
+    }
+
+    pub fn hold_state(&mut self, credential: &Key, state: HeldState) {
+        self.states.insert(credential.clone(), state);
+    }
+
+    pub fn forget_state(&mut self, credential: &Key) {
+        self.states.remove(credential);
+    }
+
+    pub fn input(&self, secret: &Key) -> Option<&HeldInput> {
+        self.inputs.get(secret)
+    }
+
+    pub fn hold_input(&mut self, secret: &Key, input: HeldInput) {
+        self.inputs.insert(secret.clone(), input);
+    }
+
+    /// How long this process has seen this very intent open.
+    pub fn intent_seen_for(&mut self, credential: &Key, attempt: Option<&str>, now: BootTime) -> Duration {
+        let Some(attempt) = attempt else {
+            self.intents.remove(credential);
+            return Duration::ZERO;
+        };
+        match self.intents.get(credential) {
+            Some((known, since)) if known == attempt => now.0.saturating_sub(since.0),
+            _ => {
+                self.intents.insert(credential.clone(), (attempt.to_owned(), now));
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// Counts a pass that the API server made fail; gives the pause before the next: 0.5 s, doubling to a minute.
+    pub fn count_fault(&mut self, credential: &Key) -> Duration {
+        let count = self.faults.entry(credential.clone()).or_default();
+        *count = (*count + 1).min(8);
+        (Duration::from_millis(250) * (1 << *count)).min(Duration::from_secs(60))
+    }
+
+    pub fn clear_faults(&mut self, credential: &Key) {
+        self.faults.remove(credential);
+    }
+
+    /// The authorities of a PEM text: the same for the same text, so that TLS sessions resume.
+    pub fn roots(&self, pem_hash: [u8; 32]) -> Option<Arc<Roots>> {
+        self.roots.get(&pem_hash).cloned()
+    }
+
+    pub fn hold_roots(&mut self, pem_hash: [u8; 32], roots: Arc<Roots>) {
+        // A provider has one; a few hundred different texts mean that old ones are no longer used.
+        if self.roots.len() >= 256 {
+            self.roots.clear();
+        }
+        self.roots.insert(pem_hash, roots);
+    }
+
+    /// Forgets a credential that is gone.
+    pub fn forget(&mut self, credential: &Key) {
+        self.states.remove(credential);
+        self.intents.remove(credential);
+        self.faults.remove(credential);
+    }
+
+    /// Forgets everything that another leader may have changed.
+    pub fn forget_states(&mut self) {
+        self.states.clear();
+        self.intents.clear();
+    }
+}

@@ -1,0 +1,395 @@
+//! The first phase of a pass: what is known of a credential, from memory, as the plain data that `decide` takes. What isn't
+//! in memory is read by the two effects at the end, when `decide` asks for it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Controller,
+    effects::Answer,
+    key::Key,
+    memory::{HeldInput, HeldState},
+    seen::{CredentialSeen, SecretSeen},
+    store::ProviderKey,
+};
+use crate::{
+    api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason},
+    clock::BootTime,
+    credential::{
+        checked::{Checked, Grant, InputRef, InputValues},
+        fingerprint,
+        observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, StateSeen},
+        record::{AskedUnder, Binding, StateRecord},
+        request,
+        rotation::Keeps,
+        schedule::Jitter,
+        validate::{GivenProvider, validate},
+    },
+    oauth::values::RefreshToken,
+    secrets::{input, output, state, state_name},
+};
+
+/// A credential, read and checked.
+pub struct Prepared {
+    pub seen: Arc<CredentialSeen>,
+    pub status: OAuthCredentialStatus,
+    pub output_name: String,
+    pub spec_hash: String,
+    pub checked: Result<Checked, Problem>,
+}
+
+/// What was seen of a checked credential. `Observed` borrows from it.
+pub struct View {
+    pub now: Timestamp,
+    pub asked_under: AskedUnder,
+    pub output: OutputSeen,
+    pub state: StateView,
+    pub inputs: InputsView,
+    seed_taken_by: Option<String>,
+    intent_seen_for: Duration,
+    jitter: Jitter,
+}
+
+/// The state Secret.
+pub enum StateView {
+    NotKept,
+    Absent,
+    Unread { revision: i64, open_intent: bool },
+    Read { record: Arc<StateRecord>, resource_version: String },
+    Unusable(String),
+}
+
+/// The input Secrets.
+pub enum InputsView {
+    Unread,
+    Read { values: InputValues, binding: Binding, seed: Option<(RefreshToken, String)> },
+    Problem(Problem),
+}
+
+impl View {
+    /// The input of `decide`.
+    pub fn observed<'a>(&'a self, prepared: &'a Prepared, controller: &'a Controller) -> Observed<'a> {
+        let checked = prepared.checked.as_ref().ok();
+        Observed {
+            now: self.now,
+            generation: prepared.seen.generation,
+            status: &prepared.status,
+            refresh_requested: prepared.seen.refresh_requested.as_deref(),
+            asked_under: &self.asked_under,
+            settings_hash: &controller.settings.settings_hash,
+            output_hash: checked.map_or("", |checked| &checked.output.hash),
+            output: self.output.clone(),
+            state: match &self.state {
+                StateView::NotKept => StateSeen::NotKept,
+                StateView::Absent => StateSeen::Absent,
+                StateView::Unread { revision, open_intent } => {
+                    StateSeen::Unread { revision: *revision, open_intent: *open_intent }
+                }
+                StateView::Read { record, .. } => StateSeen::Read(record),
+                StateView::Unusable(sentence) => StateSeen::Unusable(sentence.clone()),
+            },
+            inputs: match &self.inputs {
+                InputsView::Unread => InputsSeen::Unread,
+                InputsView::Problem(problem) => InputsSeen::Problem(problem.clone()),
+                InputsView::Read { binding, seed, .. } => {
+                    InputsSeen::Read(Inputs { binding, seed: seed.as_ref().map(|(token, hash)| (token, hash.clone())) })
+                }
+            },
+            seed_taken_by: self.seed_taken_by.as_deref(),
+            holder: &controller.settings.holder,
+            intent_seen_for: self.intent_seen_for,
+            jitter: self.jitter,
+        }
+    }
+}
+
+impl Controller {
+    /// Reads and checks a credential. None: it is gone.
+    pub(super) fn prepare(&self, key: &Key) -> Option<Prepared> {
+        let seen = self.store().credential(key)?;
+        let status = seen.status();
+        let unreadable = |_| {
+            Problem::stalled(
+                Reason::InvalidSpec,
+                "The spec can't be read: apply the CRDs of this version of oauth-operator, and the manifest again.",
+            )
+        };
+        let spec = match seen.spec().map_err(unreadable) {
+            Ok(spec) => spec,
+            Err(problem) => {
+                let output_name = format!("{}-token", key.name);
+                return Some(Prepared { seen, status, output_name, spec_hash: String::new(), checked: Err(problem) });
+            }
+        };
+        let checked = self.check(key, &spec);
+        Some(Prepared {
+            seen,
+            status,
+            output_name: spec.output_name(&key.name),
+            spec_hash: fingerprint::token_spec(&spec),
+            checked,
+        })
+    }
+
+    fn check(&self, key: &Key, spec: &OAuthCredentialSpec) -> Result<Checked, Problem> {
+        let limits = &self.settings.limits;
+        let Some(reference) = &spec.provider_ref else {
+            let provider = spec.provider.clone().unwrap_or_default();
+            let id = format!("inline {key}");
+            let given = GivenProvider { spec: &provider, namespace: &key.namespace, allowed_addresses: &[], id };
+            return validate(&key.namespace, &key.name, spec, &given, limits);
+        };
+        let provider_key = ProviderKey::of(&key.namespace, reference);
+        let (provider, labels) = {
+            let store = self.store();
+            (store.provider(&provider_key), store.namespace_labels(&key.namespace).cloned())
+        };
+        let (kind, name) = match reference.kind {
+            ProviderKind::OAuthProvider => ("OAuthProvider", &*reference.name),
+            ProviderKind::ClusterOAuthProvider => ("ClusterOAuthProvider", &*reference.name),
+        };
+        let Some(provider) = provider else {
+            let message = format!("The {kind} {name} doesn't exist: create it, or correct spec.providerRef.");
+            return Err(Problem::passing(Reason::ProviderNotFound, message));
+        };
+        if let Some(selector) = &provider.allowed_namespaces
+            && !labels.is_some_and(|labels| selector.matches(&labels))
+        {
+            let message = format!(
+                "The {kind} {name} doesn't allow this namespace: have its allowedNamespaces select it, or use another provider."
+            );
+            return Err(Problem::stalled(Reason::NotAllowed, message));
+        }
+        let spec_of_provider = provider.spec.as_ref().map_err(|_| {
+            Problem::stalled(Reason::InvalidSpec, format!("The {kind} {name} can't be read: apply the CRDs of this version of oauth-operator, and the provider again."))
+        })?;
+        let namespace = match reference.kind {
+            ProviderKind::OAuthProvider => &*key.namespace,
+            ProviderKind::ClusterOAuthProvider => &self.settings.operator_namespace,
+        };
+        let given = GivenProvider {
+            spec: spec_of_provider,
+            namespace,
+            allowed_addresses: &provider.allowed_addresses,
+            id: format!("{kind} {}", provider_key.key),
+        };
+        validate(&key.namespace, &key.name, spec, &given, limits)
+    }
+
+    /// What the output Secret says of itself, whether or not the spec can be checked.
+    pub(super) fn output_seen(&self, key: &Key, prepared: &Prepared) -> OutputSeen {
+        let store = self.store();
+        let Some(secret) = store.secret(&Key::new(&key.namespace, &prepared.output_name)) else {
+            return OutputSeen::Absent;
+        };
+        if !owns(key, &prepared.status, secret) {
+            return OutputSeen::Foreign;
+        }
+        let keys = prepared.checked.as_ref().map(|checked| output::keys(&checked.output)).unwrap_or_default();
+        OutputSeen::Ours(secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default())
+    }
+
+    /// Everything that is known of a checked credential.
+    pub(super) fn view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> View {
+        let output = self.output_seen(key, prepared);
+        let inputs = self.inputs_view(key, prepared, checked);
+        let mut store = self.store();
+        if let InputsView::Read { seed: Some((token, _)), .. } = &inputs {
+            store.note_seed_value(key, self.seed_value(token));
+        }
+        let seed_taken_by = match checked.grant {
+            Grant::RefreshToken { .. } => store.seed_taken_by(key),
+            Grant::ClientCredentials => None,
+        };
+        // What exists in another namespace is not told.
+        let seed_taken_by = seed_taken_by.map(|other| match other.namespace == key.namespace {
+            true => other.name.to_string(),
+            false => "of another namespace".to_owned(),
+        });
+        let versions: Vec<(String, String)> = input_secrets(&checked.inputs)
+            .into_keys()
+            .map(|secret| (secret.to_string(), version(store.secret(&secret)).to_owned()))
+            .collect();
+        let state = state_view(key, checked, store.secret(&state_key(key)), self.memory().state(key));
+        drop(store);
+
+        let attempt = match &state {
+            StateView::Read { record, .. } => record.intent.as_ref().map(|intent| intent.attempt.as_str()),
+            _ => None,
+        };
+        let intent_seen_for = match state {
+            StateView::Read { .. } => self.memory().intent_seen_for(key, attempt, BootTime::now()),
+            _ => Duration::ZERO,
+        };
+        View {
+            now: Timestamp::now(),
+            asked_under: AskedUnder {
+                spec: prepared.spec_hash.clone(),
+                provider: checked.provider_hash.clone(),
+                inputs: fingerprint::hash(&versions),
+            },
+            output,
+            inputs,
+            seed_taken_by,
+            intent_seen_for,
+            jitter: jitter(&prepared.seen.uid, prepared.status.revision, prepared.status.failed_attempts),
+            state,
+        }
+    }
+
+    fn inputs_view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> InputsView {
+        let mut values = InputValues::new();
+        let store = self.store();
+        let memory = self.memory();
+        for (secret, keys) in input_secrets(&checked.inputs) {
+            let current = version(store.secret(&secret));
+            let Some(held) = memory.input(&secret).filter(|held| held.resource_version == current) else {
+                return InputsView::Unread;
+            };
+            match &held.values {
+                Err(problem) => return InputsView::Problem(problem.clone()),
+                Ok(held) => {
+                    for input in keys {
+                        let Some(value) = held.get(&input.key) else { return InputsView::Unread };
+                        values.insert(input.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        drop((store, memory));
+        let seed = match &checked.grant {
+            Grant::RefreshToken { seed, .. } => values.get(seed).map(|value| RefreshToken::new(value.expose())),
+            Grant::ClientCredentials => None,
+        };
+        let seed = seed.map(|seed| {
+            let hash = seed.hash(&prepared.seen.uid);
+            (seed, hash)
+        });
+        match request::binding(checked, &values) {
+            Some(binding) => InputsView::Read { values, binding, seed },
+            None => {
+                tracing::warn!(credential = %key, "an input value is missing although its Secret was read");
+                InputsView::Unread
+            }
+        }
+    }
+
+    fn seed_value(&self, token: &RefreshToken) -> [u8; 32] {
+        Sha256::new().chain_update(self.settings.seed_key).chain_update(token.expose()).finalize().into()
+    }
+
+    // The two reads, each an effect that `decide` asks for.
+
+    /// Reads the state Secret into memory, uncached.
+    pub(super) async fn read_state(&self, key: &Key) -> Answer<()> {
+        let secret = self.cluster.read_state(key).await?;
+        let held = match secret {
+            None => {
+                self.store().remove_secret(&state_key(key), None);
+                HeldState { resource_version: String::new(), content: Ok(None) }
+            }
+            Some(secret) => {
+                self.store().put_secret(&state_key(key), SecretSeen::of(&secret.metadata));
+                let resource_version = secret.metadata.resource_version.clone().unwrap_or_default();
+                HeldState { resource_version, content: state::read(secret).map(|record| Some(Arc::new(record))) }
+            }
+        };
+        self.memory().hold_state(key, held);
+        Ok(())
+    }
+
+    /// Reads the input Secrets that aren't in memory, or all of them where `afresh`.
+    pub(super) async fn read_inputs(&self, checked: &Checked, afresh: bool) -> Answer<()> {
+        for (secret, keys) in input_secrets(&checked.inputs) {
+            let mut wanted: Vec<String> = keys.into_iter().map(|input| input.key.clone()).collect();
+            {
+                let (store, memory) = (self.store(), self.memory());
+                let held = memory.input(&secret);
+                let current = version(store.secret(&secret));
+                let fresh = held.filter(|held| held.resource_version == current);
+                let complete = |held: &HeldInput| match &held.values {
+                    Ok(values) => wanted.iter().all(|key| values.contains_key(key)),
+                    Err(_) => true,
+                };
+                if !afresh && fresh.is_some_and(complete) {
+                    continue;
+                }
+                // Other credentials use other keys of the same Secret.
+                if let Some(Ok(values)) = fresh.map(|held| &held.values) {
+                    wanted.extend(values.keys().cloned());
+                }
+            }
+            let read = self.cluster.read_secret(&secret).await?;
+            let resource_version = match &read {
+                Some(found) => {
+                    self.store().put_secret(&secret, SecretSeen::of(&found.metadata));
+                    found.metadata.resource_version.clone().unwrap_or_default()
+                }
+                None => {
+                    self.store().remove_secret(&secret, None);
+                    String::new()
+                }
+            };
+            let required = self.settings.required_label.as_ref();
+            let values = input::values(&secret.name, read, wanted.iter().map(String::as_str), required);
+            self.memory().hold_input(&secret, HeldInput { resource_version, values });
+        }
+        Ok(())
+    }
+}
+
+/// Whether an output Secret is this credential's: it bears its label, or is the one its status names.
+pub fn owns(key: &Key, status: &OAuthCredentialStatus, secret: &SecretSeen) -> bool {
+    secret.credential.as_deref() == Some(&*key.name)
+        || status.secret.as_ref().is_some_and(|known| *known.uid == *secret.uid && !known.uid.is_empty())
+}
+
+/// The key of a credential's state Secret.
+pub fn state_key(key: &Key) -> Key {
+    Key { namespace: key.namespace.clone(), name: state_name(&key.name).into() }
+}
+
+fn state_view(key: &Key, checked: &Checked, seen: Option<&SecretSeen>, held: Option<&HeldState>) -> StateView {
+    if checked.rules.keeps == Keeps::Nothing {
+        return StateView::NotKept;
+    }
+    let Some(seen) = seen else { return StateView::Absent };
+    let Some(held) = held.filter(|held| *held.resource_version == *seen.resource_version) else {
+        let notes = seen.notes.as_ref().filter(|_| seen.credential.as_deref() == Some(&*key.name));
+        // A Secret that isn't marked as ours is read, to say what it is.
+        let (revision, open_intent) = notes.map_or((0, true), |notes| (notes.revision, notes.open_intent));
+        return StateView::Unread { revision, open_intent };
+    };
+    match &held.content {
+        Ok(Some(record)) => StateView::Read { record: record.clone(), resource_version: held.resource_version.clone() },
+        Ok(None) => StateView::Absent,
+        Err(error) => StateView::Unusable(error.to_string()),
+    }
+}
+
+fn version(seen: Option<&SecretSeen>) -> &str {
+    seen.map_or("", |seen| &seen.resource_version)
+}
+
+fn input_secrets(inputs: &[InputRef]) -> BTreeMap<Key, Vec<&InputRef>> {
+    let mut secrets: BTreeMap<Key, Vec<&InputRef>> = BTreeMap::new();
+    for input in inputs {
+        let secret = Key { namespace: input.namespace.clone(), name: input.name.as_str().into() };
+        secrets.entry(secret).or_default().push(input);
+    }
+    secrets
+}
+
+/// The same for the same credential, revision and failure, so that a restart plans what was planned before.
+pub fn jitter(uid: &str, revision: Option<i64>, failures: Option<i64>) -> Jitter {
+    let digest = Sha256::new()
+        .chain_update(uid)
+        .chain_update(revision.unwrap_or(0).to_be_bytes())
+        .chain_update(failures.unwrap_or(0).to_be_bytes())
+        .finalize();
+    let mut bits = [0; 8];
+    bits.copy_from_slice(&digest[..8]);
+    Jitter::from_bits(u64::from_be_bytes(bits))
+}

@@ -1,0 +1,199 @@
+//! One pass over one credential: observe → validate → decide → apply → report. The only thing that differs between two
+//! passes is the plan.
+
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::{
+    Controller,
+    effects::Answer,
+    exchange::Exchanged,
+    gate::{LaneId, Rate},
+    key::Key,
+    observe::{Prepared, StateView, View, jitter},
+    publish::Publication,
+    report::expiry,
+};
+use crate::{
+    api::RateLimit,
+    credential::{
+        checked::Checked,
+        decide::{Exchange, Plan, decide},
+        observed::OutputSeen,
+        report::{Outcome, Pass, whole_seconds},
+    },
+};
+
+/// Reads and repairs that one pass makes at most, before it lets others go first.
+const MOST_STEPS: usize = 8;
+
+/// What is to become of a credential after a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look again then (None: when something changes).
+    At(Option<Timestamp>),
+    /// Look again at once.
+    Again,
+    /// It is gone.
+    Gone,
+}
+
+/// A place among the passes that are under way. It is given up when an exchange begins: the gate bounds those.
+pub type Seat = Option<OwnedSemaphorePermit>;
+
+/// What one step of a pass came to.
+enum Step {
+    /// Something was read or repaired: decide again.
+    Go,
+    Done(Next),
+}
+
+impl Controller {
+    /// Looks at a credential, and does what is to be done.
+    pub(super) async fn pass(&self, key: &Key, seat: &mut Seat) -> Answer<Next> {
+        for _ in 0..MOST_STEPS {
+            let Some(prepared) = self.prepare(key) else {
+                self.gate.leave(key);
+                self.memory().forget(key);
+                return Ok(Next::Gone);
+            };
+            if prepared.seen.deleting {
+                self.gate.leave(key);
+                return Ok(Next::At(None));
+            }
+            let step = match &prepared.checked {
+                Err(problem) => {
+                    self.settle(key, &prepared, Outcome::Held(problem.clone()), None).await.map(Step::Done)?
+                }
+                Ok(checked) => self.step(key, &prepared, checked, seat).await?,
+            };
+            match step {
+                Step::Go => {}
+                Step::Done(next) => return Ok(next),
+            }
+        }
+        Ok(Next::Again)
+    }
+
+    async fn step(&self, key: &Key, prepared: &Prepared, checked: &Checked, seat: &mut Seat) -> Answer<Step> {
+        let view = self.view(key, prepared, checked);
+        let lineage = Uuid::new_v4().to_string();
+        match decide(&checked.rules, &view.observed(prepared, self), &lineage) {
+            Plan::ReadState => self.read_state(key).await.map(|()| Step::Go),
+            Plan::ReadInputs => self.read_inputs(checked, false).await.map(|()| Step::Go),
+            Plan::Rest { until } => self.settle(key, prepared, Outcome::Rested, until).await.map(Step::Done),
+            Plan::Hold { problem, until } => {
+                self.settle(key, prepared, Outcome::Held(problem), until).await.map(Step::Done)
+            }
+            Plan::Publish => self.republish(key, prepared, checked, &view).await,
+            Plan::Exchange(plan) => self.ask(key, prepared, checked, &view, plan, seat).await.map(Step::Done),
+        }
+    }
+
+    /// Writes the output from the state.
+    async fn republish(&self, key: &Key, prepared: &Prepared, checked: &Checked, view: &View) -> Answer<Step> {
+        let StateView::Read { record, .. } = &view.state else { return Ok(Step::Go) };
+        let Some(issued) = &record.issued else { return Ok(Step::Go) };
+        match self.publish(key, prepared, checked, Publication::of(record, issued)).await? {
+            Ok(token) => {
+                let outcome = Outcome::Published { token, fresh: false };
+                self.settle(key, prepared, outcome, prepared.status.next_refresh_time).await.map(|_| Step::Go)
+            }
+            Err(problem) => self.settle(key, prepared, Outcome::Held(problem), None).await.map(Step::Done),
+        }
+    }
+
+    /// Asks for a token, when the gate lets it.
+    async fn ask(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+        plan: Exchange,
+        seat: &mut Seat,
+    ) -> Answer<Next> {
+        let lane = lane(checked);
+        let Some(permit) = self.gate.enter(key, &lane, plan.deadline, view.now) else {
+            return self.wait_in_line(key, prepared, view).await;
+        };
+        // From here on the gate bounds it.
+        drop(seat.take());
+        let mut permit = permit;
+        match self.exchange(key, prepared, checked, view, plan, &mut permit).await? {
+            Exchanged::Outcome(outcome) => {
+                let next = match &outcome {
+                    Outcome::Published { token, .. } => {
+                        let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
+                        let expires = token.expires_at.map(whole_seconds);
+                        checked.rules.policy.refresh_at(whole_seconds(token.obtained_at), expires, jitter)
+                    }
+                    Outcome::Failed { retry, .. } => *retry,
+                    Outcome::Held(_) | Outcome::Rested => None,
+                };
+                self.settle(key, prepared, outcome, next).await
+            }
+            Exchanged::Superseded => Ok(Next::Again),
+            Exchanged::Gone => Ok(Next::Gone),
+        }
+    }
+
+    /// The gate is full: meanwhile Ready still flips at the expiry.
+    async fn wait_in_line(&self, key: &Key, prepared: &Prepared, view: &View) -> Answer<Next> {
+        let flips =
+            prepared.seen.is_ready() && prepared.status.expiration_time.is_some_and(|expires| expires <= view.now);
+        if flips {
+            self.record(key, prepared, Outcome::Rested, prepared.status.next_refresh_time).await?;
+        }
+        Ok(Next::At(expiry(&prepared.status, view.now)))
+    }
+
+    /// Records what a pass came to, and says when to look again.
+    async fn settle(&self, key: &Key, prepared: &Prepared, outcome: Outcome, next: Option<Timestamp>) -> Answer<Next> {
+        self.gate.leave(key);
+        let until = self.record(key, prepared, outcome, next).await?;
+        Ok(Next::At(until))
+    }
+
+    async fn record(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        outcome: Outcome,
+        next: Option<Timestamp>,
+    ) -> Answer<Option<Timestamp>> {
+        let now = Timestamp::now();
+        let attempted = matches!(outcome, Outcome::Published { fresh: true, .. } | Outcome::Failed { .. });
+        let pass = Pass {
+            now,
+            generation: prepared.seen.generation,
+            current: matches!(outcome, Outcome::Published { .. }) || self.is_current(key, prepared),
+            outcome,
+            next,
+            handled: prepared.seen.refresh_requested.as_deref().filter(|_| attempted),
+            output_name: &prepared.output_name,
+        };
+        let after = self.report(key, prepared, &pass).await?;
+        Ok([next, expiry(&after, now)].into_iter().flatten().min())
+    }
+
+    /// Whether the output holds the newest token, obtained under the spec as it is now.
+    fn is_current(&self, key: &Key, prepared: &Prepared) -> bool {
+        matches!(self.output_seen(key, prepared), OutputSeen::Ours(published)
+            if published.asked_under.spec == prepared.spec_hash && Some(published.revision) == prepared.status.revision)
+    }
+}
+
+/// Where a credential's exchanges queue.
+fn lane(checked: &Checked) -> LaneId {
+    let limit = checked.rate_limit.as_ref().and_then(|(name, limit)| Some((name.clone(), rate(limit)?)));
+    LaneId { origin: checked.origin(), limit }
+}
+
+fn rate(limit: &RateLimit) -> Option<Rate> {
+    let per = limit.per.parse::<kube::core::Duration>().ok()?;
+    let requests = std::num::NonZeroU32::new(limit.requests)?;
+    let burst = limit.burst.and_then(std::num::NonZeroU32::new).unwrap_or(requests);
+    Some(Rate { requests, per: per.into(), burst })
+}

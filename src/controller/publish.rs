@@ -1,0 +1,208 @@
+//! Writes the output Secret: one apply under a precondition, so that nothing foreign is overwritten and no older token
+//! replaces a newer one.
+
+use std::time::Duration;
+
+use super::{
+    Controller,
+    effects::{Answer, Fault},
+    key::Key,
+    observe::{Prepared, owns},
+    seen::SecretSeen,
+};
+use crate::{
+    api::{Reason, SecretStatus},
+    credential::{
+        checked::Checked,
+        observed::Problem,
+        record::{Issued, StateRecord},
+        report::PublishedToken,
+    },
+    secrets::output::{self, Owner, Precondition, Token},
+};
+
+/// Tries of one publication against an API server that answers with conflicts, or not at all.
+const MOST_TRIES: u32 = 5;
+
+/// A token to publish.
+#[derive(Clone, Copy)]
+pub struct Publication<'a> {
+    pub lineage: &'a str,
+    pub revision: i64,
+    pub seed_hash: Option<&'a str>,
+    pub issued: &'a Issued,
+}
+
+impl<'a> Publication<'a> {
+    /// The newest token of a state.
+    pub fn of(record: &'a StateRecord, issued: &'a Issued) -> Self {
+        Self { lineage: &record.lineage, revision: record.revision, seed_hash: record.seed_hash.as_deref(), issued }
+    }
+}
+
+impl Controller {
+    /// Publishes a token. Err in the answer: the API server failed, the pass is repeated. Err within: it can't be published
+    /// until something changes.
+    pub(super) async fn publish(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        publication: Publication<'_>,
+    ) -> Answer<Result<PublishedToken, Problem>> {
+        let owner = Owner { namespace: &key.namespace, name: &key.name, uid: &prepared.seen.uid };
+        let rendered = match output::render(checked, owner, publication.issued) {
+            Ok(rendered) => rendered,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let Publication { lineage, revision, issued, .. } = publication;
+        let output_key = Key::new(&key.namespace, &checked.output.name);
+        let mut seen = self.store().secret(&output_key).cloned();
+        for tries in 0..MOST_TRIES {
+            let precondition = match &seen {
+                None => Precondition::Absent,
+                Some(secret) if !owns(key, &prepared.status, secret) => return Ok(Err(foreign(&checked.output.name))),
+                Some(secret) => Precondition::Is {
+                    uid: secret.uid.to_string(),
+                    resource_version: secret.resource_version.to_string(),
+                },
+            };
+            let token = Token { lineage, revision, issued };
+            let object = output::applied(&checked.output, owner, token, &rendered, &precondition);
+            match self.cluster.apply_output(&output_key, &object).await {
+                Ok(metadata) => {
+                    let written = SecretSeen::of(&metadata);
+                    self.store().put_secret(&output_key, written.clone());
+                    self.remove_former_output(key, prepared, checked).await;
+                    return Ok(Ok(published(publication, checked, &written)));
+                }
+                Err(Fault::Invalid) => {
+                    if let Some(problem) = self.mend_refused_output(&output_key, key, prepared, checked).await? {
+                        return Ok(Err(problem));
+                    }
+                    seen = None;
+                }
+                Err(Fault::Forbidden) => return Ok(Err(forbidden(&checked.output.name))),
+                // Somebody else's write came first, or the answer was lost: look at what is there.
+                Err(Fault::Conflict | Fault::NotFound | Fault::Unanswered) => {
+                    tokio::time::sleep(Duration::from_millis(200) * tries).await;
+                    let metadata = self.cluster.read_secret_metadata(&output_key).await?;
+                    seen = metadata.as_ref().map(SecretSeen::of);
+                    if let Some(found) = &seen {
+                        self.store().put_secret(&output_key, found.clone());
+                        let notes = found.notes.as_deref().filter(|notes| *notes.lineage == *lineage);
+                        match notes.map(|notes| notes.revision.cmp(&revision)) {
+                            // A newer token wins: the next pass sees it.
+                            Some(std::cmp::Ordering::Greater) => return Err(Fault::Conflict),
+                            Some(std::cmp::Ordering::Equal)
+                                if notes.is_some_and(|notes| notes.is_written_under(issued, checked)) =>
+                            {
+                                return Ok(Ok(published(publication, checked, found)));
+                            }
+                            _ => {}
+                        }
+                    } else {
+                        self.store().remove_secret(&output_key, None);
+                    }
+                }
+            }
+        }
+        Err(Fault::Conflict)
+    }
+
+    /// The API server refused the output. An immutable one is in the way, one of another type is replaced; anything else is
+    /// the spec's fault. None: try again.
+    async fn mend_refused_output(
+        &self,
+        output_key: &Key,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+    ) -> Answer<Option<Problem>> {
+        let Some(secret) = self.cluster.read_secret(output_key).await? else {
+            return Ok(Some(refused(&checked.output.name)));
+        };
+        let seen = SecretSeen::of(&secret.metadata);
+        if !owns(key, &prepared.status, &seen) {
+            return Ok(Some(foreign(&checked.output.name)));
+        }
+        if secret.immutable == Some(true) {
+            return Ok(Some(Problem::stalled(
+                Reason::SecretConflict,
+                format!(
+                    "The Secret {} is marked immutable: delete it, and it will be written anew.",
+                    checked.output.name
+                ),
+            )));
+        }
+        if secret.type_.as_deref() == Some(&checked.output.type_) {
+            return Ok(Some(refused(&checked.output.name)));
+        }
+        self.cluster.delete_secret(output_key, &seen.uid, Some(&seen.resource_version)).await?;
+        self.store().remove_secret(output_key, Some(&seen.uid));
+        Ok(None)
+    }
+
+    /// After a rename, the old Secret goes if the policy says so. Best effort: the ownerReference is the second net.
+    async fn remove_former_output(&self, key: &Key, prepared: &Prepared, checked: &Checked) {
+        let Some(former) = prepared.status.secret.as_ref().filter(|former| former.name != checked.output.name) else {
+            return;
+        };
+        if !checked.output.owned {
+            return;
+        }
+        let former_key = Key::new(&key.namespace, &former.name);
+        let removed = self.cluster.delete_secret(&former_key, &former.uid, None).await;
+        match removed {
+            Ok(()) | Err(Fault::NotFound | Fault::Conflict) => {
+                self.store().remove_secret(&former_key, Some(&former.uid));
+            }
+            Err(fault) => {
+                tracing::warn!(credential = %key, fault = fault.label(), "the former output Secret was not removed")
+            }
+        }
+    }
+}
+
+fn published(publication: Publication<'_>, checked: &Checked, secret: &SecretSeen) -> PublishedToken {
+    PublishedToken {
+        revision: publication.revision,
+        obtained_at: publication.issued.obtained_at,
+        expires_at: publication.issued.expires_at,
+        refresh_token_expires_at: publication.issued.refresh_token_expires_at,
+        scopes: output::granted_scopes(publication.issued),
+        seed_hash: publication.seed_hash.map(str::to_owned),
+        secret: SecretStatus {
+            name: checked.output.name.clone(),
+            uid: secret.uid.to_string(),
+            resource_version: secret.resource_version.to_string(),
+        },
+    }
+}
+
+fn foreign(name: &str) -> Problem {
+    Problem::stalled(
+        Reason::SecretConflict,
+        format!(
+            "The Secret {name} exists and is not this credential's: delete it, or choose another spec.secret.name."
+        ),
+    )
+}
+
+fn forbidden(name: &str) -> Problem {
+    Problem::passing(
+        Reason::SecretConflict,
+        format!(
+            "The API server forbids writing the Secret {name}: check quotas, and that the namespace is not being deleted."
+        ),
+    )
+}
+
+fn refused(name: &str) -> Problem {
+    Problem::stalled(
+        Reason::InvalidSpec,
+        format!(
+            "The API server refuses the Secret {name} as invalid: correct the keys, labels, annotations or type in spec.secret."
+        ),
+    )
+}

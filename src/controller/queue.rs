@@ -1,0 +1,80 @@
+//! What is to be looked at, and when. Each key stands here once, is looked at by one worker at a time, and is never lost:
+//! what is woken while it is being looked at is looked at again. Pure: `now` comes in.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
+
+use jiff::Timestamp;
+
+/// A queue of keys, ordered by the time at which they are due.
+#[derive(Debug)]
+pub struct Queue<K> {
+    due: BTreeSet<(Timestamp, u64)>,
+    waiting: HashMap<u64, K>,
+    places: HashMap<K, Place>,
+    next_ticket: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Waiting { at: Timestamp, ticket: u64 },
+    Running { again: Option<Timestamp> },
+}
+
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        Self { due: BTreeSet::new(), waiting: HashMap::new(), places: HashMap::new(), next_ticket: 0 }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Queue<K> {
+    /// Has `key` looked at, at `at` or earlier.
+    pub fn wake(&mut self, key: &K, at: Timestamp) {
+        match self.places.get_mut(key) {
+            Some(Place::Running { again }) => *again = Some(again.map_or(at, |again| again.min(at))),
+            Some(Place::Waiting { at: planned, .. }) if *planned <= at => {}
+            Some(Place::Waiting { at: planned, ticket }) => {
+                let (planned, ticket) = (*planned, *ticket);
+                self.due.remove(&(planned, ticket));
+                self.due.insert((at, ticket));
+                self.places.insert(key.clone(), Place::Waiting { at, ticket });
+            }
+            None => {
+                let ticket = self.next_ticket;
+                self.next_ticket += 1;
+                self.due.insert((at, ticket));
+                self.waiting.insert(ticket, key.clone());
+                self.places.insert(key.clone(), Place::Waiting { at, ticket });
+            }
+        }
+    }
+
+    /// The key that is due longest, if one is due, with the time it was due at. It is being looked at until `finish`.
+    pub fn take(&mut self, now: Timestamp) -> Option<(K, Timestamp)> {
+        let &(at, ticket) = self.due.first().filter(|(at, _)| *at <= now)?;
+        self.due.remove(&(at, ticket));
+        let key = self.waiting.remove(&ticket)?;
+        self.places.insert(key.clone(), Place::Running { again: None });
+        Some((key, at))
+    }
+
+    /// The look at `key` is over; the next one is at `at`, or earlier if it was woken meanwhile.
+    pub fn finish(&mut self, key: &K, at: Option<Timestamp>) {
+        let Some(Place::Running { again }) = self.places.remove(key) else { return };
+        if let Some(at) = [again, at].into_iter().flatten().min() {
+            self.wake(key, at);
+        }
+    }
+
+    /// When the next key is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// How many keys wait to be looked at now.
+    pub fn depth(&self, now: Timestamp) -> usize {
+        self.due.range(..=(now, u64::MAX)).count()
+    }
+}

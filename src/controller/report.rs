@@ -1,0 +1,119 @@
+//! The last phase of a pass: the status is patched if it changed, transitions become Events. Everything it says was computed
+//! in `credential::report`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Controller,
+    effects::{Answer, Fault},
+    key::Key,
+    observe::Prepared,
+    seen::CredentialSeen,
+};
+use crate::{
+    api::{ConditionStatus, ConditionType, GROUP, OAuthCredentialStatus, Reason},
+    credential::report::{Pass, status},
+    operate::events::EventKind,
+};
+
+/// Writes of one status against other writers of the same object.
+const MOST_TRIES: u32 = 5;
+
+impl Controller {
+    /// Records what a pass came to. The new status is in the store afterwards.
+    pub(super) async fn report(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        pass: &Pass<'_>,
+    ) -> Answer<OAuthCredentialStatus> {
+        let after = status(&prepared.status, pass);
+        let Some(mut patch) = difference(&prepared.status, &after) else { return Ok(after) };
+        let mut seen = (*prepared.seen).clone();
+        for _ in 0..MOST_TRIES {
+            patch["metadata"] = json!({"uid": &*seen.uid, "resourceVersion": &*seen.resource_version});
+            match self.cluster.patch_status(key, &patch).await {
+                Ok(resource_version) => {
+                    self.store().put_credential(key, seen.with_status(&after, &resource_version));
+                    self.announce(key, &seen, &prepared.status, &after);
+                    return Ok(after);
+                }
+                Err(Fault::Conflict) => {
+                    let Some(object) = self.cluster.read_credential(key).await? else { return Err(Fault::NotFound) };
+                    let fresh = CredentialSeen::of(object);
+                    if fresh.uid != seen.uid {
+                        return Err(Fault::NotFound);
+                    }
+                    // A spec that changed meanwhile is looked at next; what this pass did is true of the one it saw.
+                    self.store().put_credential(key, fresh.clone());
+                    if fresh.asks_other_than(&seen) {
+                        self.wake([key]);
+                    }
+                    seen = fresh;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::Conflict)
+    }
+
+    /// Events, on transitions only.
+    fn announce(
+        &self,
+        key: &Key,
+        seen: &CredentialSeen,
+        before: &OAuthCredentialStatus,
+        after: &OAuthCredentialStatus,
+    ) {
+        let find = |status: &OAuthCredentialStatus, type_| {
+            status.conditions.iter().find(|condition| condition.type_ == type_).cloned()
+        };
+        let about = ObjectReference {
+            api_version: Some(format!("{GROUP}/v1alpha1")),
+            kind: Some("OAuthCredential".to_owned()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
+            uid: Some(seen.uid.to_string()),
+            ..ObjectReference::default()
+        };
+        for type_ in [ConditionType::Ready, ConditionType::Refreshed] {
+            let (was, is) = (find(before, type_), find(after, type_));
+            let Some(is) = is else { continue };
+            let said = was.as_ref().map(|was| (was.status, was.reason.as_str()));
+            if said == Some((is.status, is.reason.as_str())) || !is_news(type_, said, is.status) {
+                continue;
+            }
+            let kind = if is.status == ConditionStatus::True { EventKind::Normal } else { EventKind::Warning };
+            let reason =
+                Reason::ALL.into_iter().find(|reason| reason.as_str() == is.reason).map_or("Changed", Reason::as_str);
+            tracing::info!(credential = %key, condition = ?type_, status = ?is.status, reason, "{}", is.message);
+            self.events.send(about.clone(), kind, reason, is.message);
+            return;
+        }
+    }
+}
+
+/// A first success is told by Ready alone; Refreshed tells of failures and of recoveries.
+fn is_news(type_: ConditionType, was: Option<(ConditionStatus, &str)>, is: ConditionStatus) -> bool {
+    type_ == ConditionType::Ready || is == ConditionStatus::False || was.is_some()
+}
+
+/// A merge patch (RFC 7396) from one status to another; None: they are the same.
+fn difference(before: &OAuthCredentialStatus, after: &OAuthCredentialStatus) -> Option<Value> {
+    let object = |status: &OAuthCredentialStatus| match serde_json::to_value(status) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let (before, after) = (object(before), object(after));
+    let gone = before.keys().filter(|field| !after.contains_key(*field)).map(|field| (field.clone(), Value::Null));
+    let changed = after.iter().filter(|(field, value)| before.get(*field) != Some(value));
+    let fields: Map<String, Value> = changed.map(|(field, value)| (field.clone(), value.clone())).chain(gone).collect();
+    (!fields.is_empty()).then(|| json!({"status": fields}))
+}
+
+/// The end of the time for which a status is true by itself: Ready flips at the expiry.
+pub fn expiry(status: &OAuthCredentialStatus, now: Timestamp) -> Option<Timestamp> {
+    status.expiration_time.filter(|expires| *expires > now)
+}

@@ -1,0 +1,191 @@
+//! Ties the phases together: while this process leads and its watches have synced, it takes keys from the queue and passes
+//! over them; when asked to end, it takes no more, and lets what is under way come to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::{
+    sync::{Notify, Semaphore, watch as signal},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Controller, Settings,
+    effects::Cluster,
+    gate::Gate,
+    key::Key,
+    memory::Memory,
+    pass::{Next, Seat},
+    queue::Queue,
+    store::Store,
+    watch,
+};
+use crate::{
+    credential::schedule::{between, later},
+    oauth::transport::Transport,
+    operate::{
+        events::Events,
+        health::Readiness,
+        leader::Leadership,
+        metrics::{self, Metrics},
+        shutdown::Shutdown,
+    },
+};
+
+/// Passes at once that make no exchange.
+const PASSES: usize = 64;
+/// Exchanges at once with one token server.
+const PER_ORIGIN: usize = 32;
+/// How often the counts of credentials are taken.
+const CENSUS: Duration = Duration::from_secs(10);
+
+/// What a controller is made of.
+pub struct Parts {
+    pub client: Client,
+    pub transport: Transport,
+    pub leadership: Leadership,
+    pub metrics: Metrics,
+    pub events: Events,
+    pub settings: Settings,
+    pub max_concurrent_refreshes: usize,
+}
+
+impl Controller {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let total = parts.max_concurrent_refreshes;
+        Arc::new(Self {
+            cluster: Cluster::new(parts.client),
+            transport: parts.transport,
+            leadership: parts.leadership,
+            metrics: parts.metrics,
+            events: parts.events,
+            gate: Gate::new(total, total.min(PER_ORIGIN)),
+            store: Store::new(parts.settings.operator_namespace.clone()).into(),
+            memory: Memory::default().into(),
+            queue: Queue::default().into(),
+            queued: Notify::new(),
+            synced: signal::channel(false).0,
+            settings: parts.settings,
+        })
+    }
+
+    /// Works until `shutdown`, and until what was under way then has ended.
+    pub async fn run(
+        self: Arc<Self>,
+        client: Client,
+        namespaces: Vec<String>,
+        readiness: Readiness,
+        shutdown: Shutdown,
+    ) {
+        let watches = tokio::spawn(watch::watch(self.clone(), client, namespaces, readiness));
+        let admissions = tokio::spawn(admit(self.clone()));
+        let census = tokio::spawn(take_census(self.clone()));
+        let mut passes = JoinSet::new();
+        let mut synced = self.synced.subscribe();
+        tokio::select! {
+            // The sender lives as long as this controller.
+            _ = synced.wait_for(|synced| *synced) => {}
+            () = shutdown.wait() => {}
+        }
+        while !shutdown.requested() {
+            tokio::select! {
+                _ = self.leadership.acquired() => {}
+                () = shutdown.wait() => break,
+            }
+            tracing::info!("leading");
+            // Another leader may have written since.
+            self.memory().forget_states();
+            let keys = self.store().keys();
+            self.wake(&keys);
+            self.lead(&mut passes, &shutdown).await;
+        }
+        admissions.abort();
+        census.abort();
+        tracing::info!(under_way = passes.len(), "no more work is begun");
+        while passes.join_next().await.is_some() {}
+        watches.abort();
+    }
+
+    /// Passes over what is due, until the Lease is lost or the process is asked to end.
+    async fn lead(self: &Arc<Self>, passes: &mut JoinSet<()>, shutdown: &Shutdown) {
+        let room = Arc::new(Semaphore::new(PASSES));
+        loop {
+            while passes.try_join_next().is_some() {}
+            let permit = tokio::select! {
+                permit = room.clone().acquire_owned() => permit,
+                () = self.leadership.lost() => break,
+                () = shutdown.wait() => return,
+            };
+            // The semaphore is never closed.
+            let Ok(permit) = permit else { return };
+            let now = Timestamp::now();
+            let (taken, due, depth) = {
+                let mut queue = self.queue();
+                let depth = queue.depth(now);
+                (queue.take(now), queue.next_due(), depth)
+            };
+            self.metrics.queue_depth(metrics::Queue::Reconcile, depth);
+            let Some((key, since)) = taken else {
+                drop(permit);
+                let until = due.map_or(Duration::from_secs(60), |due| between(now, due));
+                tokio::select! {
+                    () = self.queued.notified() => {}
+                    // A clock that was set is noticed within a second.
+                    () = sleep_until(Instant::now() + until.min(Duration::from_secs(1))) => {}
+                    () = self.leadership.lost() => break,
+                    () = shutdown.wait() => return,
+                }
+                continue;
+            };
+            self.metrics.queue_wait(metrics::Queue::Reconcile, between(since, now));
+            let controller = self.clone();
+            passes.spawn(async move {
+                controller.pass_and_finish(key, Some(permit)).await;
+            });
+        }
+        tracing::warn!("no longer leading");
+    }
+
+    async fn pass_and_finish(&self, key: Key, mut seat: Seat) {
+        let next = self.pass(&key, &mut seat).await;
+        let now = Timestamp::now();
+        let at = match next {
+            Ok(Next::At(at)) => {
+                self.memory().clear_faults(&key);
+                at
+            }
+            Ok(Next::Again) => Some(now),
+            Ok(Next::Gone) => None,
+            Err(fault) => {
+                self.gate.leave(&key);
+                self.metrics.reconcile_error(fault.label());
+                let pause = self.memory().count_fault(&key);
+                tracing::warn!(credential = %key, %fault, "the pass is repeated");
+                Some(later(now, pause))
+            }
+        };
+        self.queue().finish(&key, at);
+        self.queued.notify_one();
+    }
+}
+
+/// Wakes those whom the gate lets through.
+async fn admit(controller: Arc<Controller>) {
+    loop {
+        let keys = controller.gate.next().await;
+        controller.wake(&keys);
+    }
+}
+
+async fn take_census(controller: Arc<Controller>) {
+    let mut ticks = tokio::time::interval(CENSUS);
+    loop {
+        ticks.tick().await;
+        let census = controller.store().census(Timestamp::now());
+        controller.metrics.credentials(census.ready, census.not_ready, census.stalled);
+        controller.metrics.overdue_refreshes(census.overdue);
+        controller.metrics.queue_depth(metrics::Queue::Exchange, controller.gate.waiting());
+    }
+}

@@ -1,0 +1,214 @@
+//! Projections of watched objects: what of each is kept.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::api::{DynamicObject, ObjectMeta};
+use serde_json::Value;
+
+use super::store::ProviderKey;
+use crate::{
+    api::{
+        CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, NamespaceSelector, OAuthCredentialSpec,
+        OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderRef, ProviderSpec, REFRESH_REQUESTED_AT,
+    },
+    credential::fingerprint,
+    secrets::metadata,
+};
+
+use super::key::Key;
+
+/// A credential.
+#[derive(Clone, Debug)]
+pub struct CredentialSeen {
+    pub uid: Arc<str>,
+    pub generation: i64,
+    pub resource_version: Box<str>,
+    pub created: Timestamp,
+    pub deleting: bool,
+    pub refresh_requested: Option<Box<str>>,
+    spec: Arc<[u8]>,
+    status: Box<[u8]>,
+    ready: bool,
+    stalled: bool,
+    next_refresh: Option<Timestamp>,
+}
+
+impl CredentialSeen {
+    pub fn of(object: DynamicObject) -> Self {
+        let DynamicObject { metadata, data, .. } = object;
+        let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(REFRESH_REQUESTED_AT));
+        let bytes = |name: &str| data.get(name).map(Value::to_string).unwrap_or_default().into_bytes();
+        let mut seen = Self {
+            uid: metadata.uid.unwrap_or_default().into(),
+            generation: metadata.generation.unwrap_or(0),
+            resource_version: metadata.resource_version.unwrap_or_default().into(),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            deleting: metadata.deletion_timestamp.is_some(),
+            // An RFC 3339 time; what is longer can't be one, and would not fit in the status.
+            refresh_requested: annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into()),
+            spec: bytes("spec").into(),
+            status: bytes("status").into(),
+            ready: false,
+            stalled: false,
+            next_refresh: None,
+        };
+        let status = seen.status();
+        seen.note(&status);
+        seen
+    }
+
+    /// The same object with a status that this process has just written.
+    pub fn with_status(&self, status: &OAuthCredentialStatus, resource_version: &str) -> Self {
+        let mut next = self.clone();
+        next.status = serde_json::to_vec(status).unwrap_or_default().into();
+        next.resource_version = resource_version.into();
+        next.note(status);
+        next
+    }
+
+    fn note(&mut self, status: &OAuthCredentialStatus) {
+        use crate::api::{ConditionStatus, ConditionType};
+        let holds = |type_| status.conditions.iter().any(|c| c.type_ == type_ && c.status == ConditionStatus::True);
+        (self.ready, self.stalled) = (holds(ConditionType::Ready), holds(ConditionType::Stalled));
+        self.next_refresh = status.next_refresh_time;
+    }
+
+    pub fn spec(&self) -> serde_json::Result<OAuthCredentialSpec> {
+        serde_json::from_slice(&self.spec)
+    }
+
+    /// The status; an unreadable one (written by somebody else) is as good as none.
+    pub fn status(&self) -> OAuthCredentialStatus {
+        serde_json::from_slice(&self.status).unwrap_or_default()
+    }
+
+    pub fn same_spec(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.generation == other.generation && self.spec == other.spec
+    }
+
+    /// Whether `other` asks for anything that this doesn't.
+    pub fn asks_other_than(&self, other: &Self) -> bool {
+        !self.same_spec(other) || self.deleting != other.deleting || self.refresh_requested != other.refresh_requested
+    }
+
+    /// Whether this is a later version of the same object.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.uid == other.uid && is_later(&self.resource_version, &other.resource_version)
+    }
+
+    /// The older goes first.
+    pub fn seniority(&self) -> (Timestamp, Arc<str>) {
+        (self.created, self.uid.clone())
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Whether its planned refresh is more than a minute late.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        let late = std::time::Duration::from_secs(60);
+        !self.stalled && self.next_refresh.is_some_and(|next| crate::credential::schedule::later(next, late) < now)
+    }
+}
+
+impl ProviderKey {
+    /// What a credential of `namespace` refers to.
+    pub fn of(namespace: &str, reference: &ProviderRef) -> Self {
+        let namespace = match reference.kind {
+            ProviderKind::OAuthProvider => namespace,
+            ProviderKind::ClusterOAuthProvider => "",
+        };
+        Self { kind: reference.kind, key: Key::new(namespace, &reference.name) }
+    }
+}
+
+/// A provider object.
+#[derive(Clone, Debug)]
+pub struct ProviderSeen {
+    pub uid: String,
+    pub generation: i64,
+    /// Err: it can't be read as one (an older or newer CRD).
+    pub spec: Result<ProviderSpec, String>,
+    pub allowed_namespaces: Option<NamespaceSelector>,
+    pub allowed_addresses: Vec<String>,
+    /// Of the token-relevant spec.
+    pub hash: String,
+}
+
+impl ProviderSeen {
+    pub fn of(kind: ProviderKind, object: DynamicObject) -> Self {
+        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let mut seen = Self {
+            uid: object.metadata.uid.unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or(0),
+            spec: Err(String::new()),
+            allowed_namespaces: None,
+            allowed_addresses: Vec::new(),
+            hash: String::new(),
+        };
+        seen.spec = match kind {
+            ProviderKind::OAuthProvider => serde_json::from_value::<OAuthProviderSpec>(spec).map(ProviderSpec::from),
+            ProviderKind::ClusterOAuthProvider => {
+                serde_json::from_value::<ClusterOAuthProviderSpec>(spec).map(|mut spec| {
+                    seen.allowed_namespaces = spec.allowed_namespaces.take();
+                    seen.allowed_addresses = std::mem::take(&mut spec.allowed_addresses);
+                    ProviderSpec::from(spec)
+                })
+            }
+        }
+        .map_err(|error| error.to_string());
+        seen.hash = seen.spec.as_ref().map(fingerprint::provider).unwrap_or_default();
+        seen
+    }
+}
+
+/// A Secret, through its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSeen {
+    pub uid: Box<str>,
+    pub resource_version: Box<str>,
+    /// The credential whose label it bears.
+    pub credential: Option<Box<str>>,
+    /// Of a Secret of ours only.
+    pub notes: Option<Box<metadata::Notes>>,
+}
+
+impl SecretSeen {
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(CREDENTIAL_LABEL));
+        let touched = metadata
+            .managed_fields
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+        Self {
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            resource_version: metadata.resource_version.as_deref().unwrap_or_default().into(),
+            credential: label.map(|label| label.as_str().into()),
+            notes: (label.is_some() || touched).then(|| Box::new(metadata::Notes::of(metadata))),
+        }
+    }
+
+    /// Whether this is a later version of the same object.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.uid == other.uid && is_later(&self.resource_version, &other.resource_version)
+    }
+
+    /// Whether it bears the label of a credential.
+    pub fn is_ours(&self) -> bool {
+        self.credential.is_some()
+    }
+}
+
+/// resourceVersions of one resource are ordered (KEP-5504); where they aren't numbers, nothing is known of their order.
+fn is_later(version: &str, other: &str) -> bool {
+    let number = |version: &str| version.parse::<u64>().ok();
+    number(version).zip(number(other)).is_some_and(|(version, other)| version > other)
+}

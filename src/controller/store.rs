@@ -1,0 +1,319 @@
+//! What the watches have seen, kept small: specs and statuses as JSON text, Secrets as the few metadata that matter, and
+//! only those whose names are in use. An index says which credentials a changed object concerns. Synchronous; no requests.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    key::Key,
+    seen::{CredentialSeen, ProviderSeen, SecretSeen},
+};
+use crate::{
+    api::{OAuthCredentialSpec, ProviderKind, ProviderSpec},
+    credential::{checked::InputRef, references},
+    secrets::state_name,
+};
+
+/// Names a provider object: kind, namespace (empty for the cluster kind), name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderKey {
+    pub kind: ProviderKind,
+    pub key: Key,
+}
+
+/// Everything seen. One lock guards it; nothing under it waits.
+#[derive(Default)]
+pub struct Store {
+    /// Where Secrets of ClusterOAuthProviders are.
+    operator_namespace: String,
+    credentials: HashMap<Key, Entry>,
+    providers: HashMap<ProviderKey, Arc<ProviderSeen>>,
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+    secrets: HashMap<Key, SecretSeen>,
+    by_provider: HashMap<ProviderKey, BTreeSet<Key>>,
+    by_secret: HashMap<Key, BTreeSet<Key>>,
+    by_seed: HashMap<InputRef, BTreeSet<Key>>,
+    by_seed_value: HashMap<[u8; 32], BTreeSet<Key>>,
+}
+
+struct Entry {
+    seen: Arc<CredentialSeen>,
+    provider: Option<ProviderKey>,
+    secrets: Vec<Key>,
+    seed: Option<InputRef>,
+    seed_value: Option<[u8; 32]>,
+}
+
+/// Whether a change is a reason to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Relevant,
+    Irrelevant,
+}
+
+impl Store {
+    pub fn new(operator_namespace: String) -> Self {
+        Self { operator_namespace, ..Self::default() }
+    }
+
+    // Credentials.
+
+    pub fn credential(&self, key: &Key) -> Option<Arc<CredentialSeen>> {
+        self.credentials.get(key).map(|entry| entry.seen.clone())
+    }
+
+    pub fn keys(&self) -> Vec<Key> {
+        self.credentials.keys().cloned().collect()
+    }
+
+    /// Takes in a credential. An object that is older than what is known (a watch that lags behind our own write) changes
+    /// nothing.
+    pub fn put_credential(&mut self, key: &Key, seen: CredentialSeen) -> Change {
+        let before = self.credentials.get(key).map(|entry| entry.seen.clone());
+        if before.as_ref().is_some_and(|before| before.is_newer_than(&seen)) {
+            return Change::Irrelevant;
+        }
+        let same_spec = before.as_ref().is_some_and(|before| before.same_spec(&seen));
+        let relevant = before.as_ref().is_none_or(|before| before.asks_other_than(&seen));
+        match self.credentials.get_mut(key) {
+            Some(entry) if same_spec => entry.seen = Arc::new(seen),
+            _ => {
+                self.unindex(key);
+                let entry =
+                    Entry { seen: Arc::new(seen), provider: None, secrets: Vec::new(), seed: None, seed_value: None };
+                self.credentials.insert(key.clone(), entry);
+                self.index(key);
+            }
+        }
+        if relevant { Change::Relevant } else { Change::Irrelevant }
+    }
+
+    /// Forgets a credential. The others on its seed may have waited for it to go.
+    pub fn remove_credential(&mut self, key: &Key) -> BTreeSet<Key> {
+        let rivals = self.rivals(key);
+        self.unindex(key);
+        self.credentials.remove(key);
+        rivals
+    }
+
+    /// Forgets what is not in `kept`: after a new list.
+    pub fn credentials_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {
+        self.credentials.keys().filter(|key| !kept.contains(*key)).cloned().collect()
+    }
+
+    fn index(&mut self, key: &Key) {
+        let Some(entry) = self.credentials.get(key) else { return };
+        let Ok(spec) = entry.seen.spec() else { return };
+        let provider_key = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&key.namespace, reference));
+        let output = Key::new(&key.namespace, &spec.output_name(&key.name));
+        let state = Key::new(&key.namespace, &state_name(&key.name));
+        let inputs = self.inputs(key, &spec, provider_key.as_ref());
+        let mut secrets: BTreeSet<Key> = inputs.iter().map(|input| Key::new(&input.namespace, &input.name)).collect();
+        secrets.extend([output, state]);
+        let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef {
+            namespace: key.namespace.clone(),
+            name: grant.secret_ref.name.0.clone(),
+            key: grant.secret_ref.key.0.clone(),
+        });
+
+        if let Some(provider) = &provider_key {
+            self.by_provider.entry(provider.clone()).or_default().insert(key.clone());
+        }
+        for secret in &secrets {
+            self.by_secret.entry(secret.clone()).or_default().insert(key.clone());
+        }
+        if let Some(seed) = &seed {
+            self.by_seed.entry(seed.clone()).or_default().insert(key.clone());
+        }
+        if let Some(entry) = self.credentials.get_mut(key) {
+            entry.provider = provider_key;
+            entry.secrets = secrets.into_iter().collect();
+            entry.seed = seed;
+        }
+    }
+
+    fn inputs(&self, key: &Key, spec: &OAuthCredentialSpec, provider: Option<&ProviderKey>) -> Vec<InputRef> {
+        let referred =
+            provider.and_then(|provider| self.providers.get(provider)).and_then(|seen| seen.spec.as_ref().ok());
+        let none = ProviderSpec::default();
+        let spec_of_provider = referred.or(spec.provider.as_ref()).unwrap_or(&none);
+        let shared = match provider.map(|provider| provider.kind) {
+            Some(ProviderKind::ClusterOAuthProvider) => self.operator_namespace.as_str(),
+            _ => &key.namespace,
+        };
+        references::inputs(&key.namespace, spec, spec_of_provider, shared)
+    }
+
+    fn unindex(&mut self, key: &Key) {
+        let Some(entry) = self.credentials.get_mut(key) else { return };
+        let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
+        let (seed, value) = (entry.seed.take(), entry.seed_value.take());
+        if let Some(provider) = provider {
+            take_out(&mut self.by_provider, &provider, key);
+        }
+        for secret in secrets {
+            take_out(&mut self.by_secret, &secret, key);
+            if !self.by_secret.contains_key(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
+                self.secrets.remove(&secret);
+            }
+        }
+        if let Some(seed) = seed {
+            take_out(&mut self.by_seed, &seed, key);
+        }
+        if let Some(value) = value {
+            take_out(&mut self.by_seed_value, &value, key);
+        }
+    }
+
+    // Seeds.
+
+    /// Remembers the value of a credential's seed, by a hash that only this process can make.
+    pub fn note_seed_value(&mut self, key: &Key, value: [u8; 32]) {
+        let Some(entry) = self.credentials.get_mut(key) else { return };
+        let before = entry.seed_value.replace(value);
+        if let Some(before) = before.filter(|before| *before != value) {
+            take_out(&mut self.by_seed_value, &before, key);
+        }
+        self.by_seed_value.entry(value).or_default().insert(key.clone());
+    }
+
+    /// The older credential on the same seed, if there is one.
+    pub fn seed_taken_by(&self, key: &Key) -> Option<Key> {
+        let mine = self.credentials.get(key)?.seen.seniority();
+        let older = |rival: &Key| self.credentials.get(rival).is_some_and(|entry| entry.seen.seniority() < mine);
+        self.rivals(key).into_iter().find(older)
+    }
+
+    fn rivals(&self, key: &Key) -> BTreeSet<Key> {
+        let Some(entry) = self.credentials.get(key) else { return BTreeSet::new() };
+        let by_name = entry.seed.as_ref().and_then(|seed| self.by_seed.get(seed));
+        let by_value = entry.seed_value.as_ref().and_then(|value| self.by_seed_value.get(value));
+        by_name.into_iter().chain(by_value).flatten().filter(|rival| *rival != key).cloned().collect()
+    }
+
+    // Providers and namespaces.
+
+    pub fn provider(&self, key: &ProviderKey) -> Option<Arc<ProviderSeen>> {
+        self.providers.get(key).cloned()
+    }
+
+    /// Takes in a provider, or its absence; says whom it concerns.
+    pub fn put_provider(&mut self, key: &ProviderKey, seen: Option<ProviderSeen>) -> BTreeSet<Key> {
+        let same = match (&seen, self.providers.get(key)) {
+            (Some(seen), Some(before)) => seen.uid == before.uid && seen.generation == before.generation,
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return BTreeSet::new();
+        }
+        match seen {
+            Some(seen) => self.providers.insert(key.clone(), Arc::new(seen)),
+            None => self.providers.remove(key),
+        };
+        let concerned = self.by_provider.get(key).cloned().unwrap_or_default();
+        for credential in &concerned {
+            let value = self.credentials.get(credential).and_then(|entry| entry.seed_value);
+            self.unindex(credential);
+            self.index(credential);
+            if let Some(value) = value {
+                self.note_seed_value(credential, value);
+            }
+        }
+        concerned
+    }
+
+    pub fn providers_not_in(&self, kind: ProviderKind, kept: &BTreeSet<Key>) -> Vec<ProviderKey> {
+        self.providers.keys().filter(|known| known.kind == kind && !kept.contains(&known.key)).cloned().collect()
+    }
+
+    pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        self.namespaces.get(namespace)
+    }
+
+    /// Takes in a namespace's labels; says whom they concern.
+    pub fn put_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> Vec<Key> {
+        let same = self.namespaces.get(name) == labels.as_ref();
+        match labels {
+            Some(labels) => self.namespaces.insert(name.to_owned(), labels),
+            None => self.namespaces.remove(name),
+        };
+        if same {
+            return Vec::new();
+        }
+        let cluster = self.by_provider.iter().filter(|(key, _)| key.kind == ProviderKind::ClusterOAuthProvider);
+        cluster.flat_map(|(_, keys)| keys).filter(|key| &*key.namespace == name).cloned().collect()
+    }
+
+    // Secrets.
+
+    pub fn secret(&self, key: &Key) -> Option<&SecretSeen> {
+        self.secrets.get(key)
+    }
+
+    /// Takes in a Secret's metadata, if its name is in use or it is ours; says whom the change concerns.
+    pub fn put_secret(&mut self, key: &Key, seen: SecretSeen) -> BTreeSet<Key> {
+        let users = self.by_secret.get(key);
+        if users.is_none() && !seen.is_ours() {
+            self.secrets.remove(key);
+            return BTreeSet::new();
+        }
+        let before = self.secrets.get(key);
+        if before.is_some_and(|before| before.is_newer_than(&seen)) {
+            return BTreeSet::new();
+        }
+        let same = before.is_some_and(|before| before.resource_version == seen.resource_version);
+        let users = users.cloned().unwrap_or_default();
+        self.secrets.insert(key.clone(), seen);
+        if same { BTreeSet::new() } else { users }
+    }
+
+    /// A Secret is gone; with `uid`, only that one is (a new one of its name may be known already).
+    pub fn remove_secret(&mut self, key: &Key, uid: Option<&str>) -> BTreeSet<Key> {
+        let known = self.secrets.get(key).is_some_and(|seen| uid.is_none_or(|uid| &*seen.uid == uid));
+        if !known {
+            return BTreeSet::new();
+        }
+        self.secrets.remove(key);
+        self.by_secret.get(key).cloned().unwrap_or_default()
+    }
+
+    pub fn secrets_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {
+        self.secrets.keys().filter(|key| !kept.contains(*key)).cloned().collect()
+    }
+
+    /// How many credentials are Ready, not Ready, Stalled, and overdue for a refresh.
+    pub fn census(&self, now: Timestamp) -> Census {
+        let mut census = Census::default();
+        for entry in self.credentials.values() {
+            let ready = entry.seen.is_ready();
+            census.ready += usize::from(ready);
+            census.not_ready += usize::from(!ready);
+            census.stalled += usize::from(entry.seen.is_stalled());
+            census.overdue += usize::from(entry.seen.is_overdue(now));
+        }
+        census
+    }
+}
+
+/// Counts of credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub ready: usize,
+    pub not_ready: usize,
+    pub stalled: usize,
+    pub overdue: usize,
+}
+
+fn take_out<I: Eq + std::hash::Hash>(index: &mut HashMap<I, BTreeSet<Key>>, at: &I, key: &Key) {
+    if let Some(keys) = index.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(at);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The watches: credentials, providers, namespaces, and one of all Secrets' metadata. Each feeds the store and wakes the
+//! credentials that a change concerns. An object that can't be read as what it should be doesn't stop its stream: specs are
+//! taken in as they are, and judged when they are looked at.
+
+use std::{collections::BTreeSet, future::Future, sync::Arc};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api, Client, Resource,
+    api::DynamicObject,
+    core::{ApiResource, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, Event},
+    },
+};
+use tokio::sync::watch as signal;
+
+use super::{
+    Controller,
+    key::Key,
+    seen::{CredentialSeen, ProviderSeen, SecretSeen},
+    store::{Change, ProviderKey},
+};
+use crate::{
+    api::{ClusterOAuthProvider, OAuthCredential, OAuthProvider, ProviderKind},
+    operate::{
+        health::Readiness,
+        metrics::{self, Metrics},
+    },
+};
+
+/// Objects a page of an initial list.
+const PAGE: u32 = 500;
+
+/// Namespaces to watch; none: all.
+pub type Namespaces = [String];
+
+/// Watches what credentials are made of, then (their names being known) the Secrets. Runs for ever.
+pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<String>, readiness: Readiness) {
+    let credentials = signal::channel(0);
+    let own = spread::<OAuthCredential>(&client, &namespaces);
+    let providers = spread::<OAuthProvider>(&client, &namespaces);
+    let expected = own.len() + providers.len() + 2;
+    let (done, mut synced) = credentials;
+    let done = Arc::new(done);
+    let first = || {
+        let done = done.clone();
+        move || done.send_modify(|count| *count += 1)
+    };
+
+    let mut tasks: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+    for (api, scope) in own {
+        tasks.push(Box::pin(follow(
+            api,
+            metrics::Resource::Credentials,
+            controller.metrics.clone(),
+            Credentials { controller: controller.clone(), scope },
+            first(),
+        )));
+    }
+    for (api, scope) in providers {
+        let sink = Providers { controller: controller.clone(), kind: ProviderKind::OAuthProvider, scope };
+        tasks.push(Box::pin(follow(api, metrics::Resource::Providers, controller.metrics.clone(), sink, first())));
+    }
+    let cluster = Api::all_with(client.clone(), &ApiResource::erase::<ClusterOAuthProvider>(&()));
+    let sink =
+        Providers { controller: controller.clone(), kind: ProviderKind::ClusterOAuthProvider, scope: Scope::All };
+    tasks.push(Box::pin(follow(
+        cluster,
+        metrics::Resource::ClusterProviders,
+        controller.metrics.clone(),
+        sink,
+        first(),
+    )));
+    let sink = NamespaceLabels { controller: controller.clone() };
+    tasks.push(Box::pin(follow(
+        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
+        metrics::Resource::Namespaces,
+        controller.metrics.clone(),
+        sink,
+        first(),
+    )));
+
+    // Secrets are kept by the names in use, which the credentials tell: their watch begins when those are known.
+    let mut secret_namespaces = namespaces;
+    if !secret_namespaces.is_empty() {
+        secret_namespaces.push(controller.settings.operator_namespace.clone());
+        secret_namespaces.sort();
+        secret_namespaces.dedup();
+    }
+    let secrets = async move {
+        if synced.wait_for(|count| *count >= expected).await.is_err() {
+            return;
+        }
+        readiness.ready("watches");
+        let scopes = scopes(&secret_namespaces);
+        let expected = scopes.len();
+        let (done, mut synced) = signal::channel(0);
+        let done = Arc::new(done);
+        let watches = scopes.into_iter().map(|scope| {
+            let api: Api<PartialObjectMeta<Secret>> = match &scope {
+                Scope::All => Api::all(client.clone()),
+                Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+            };
+            let sink = Secrets { controller: controller.clone(), scope };
+            let done = done.clone();
+            follow(api, metrics::Resource::Secrets, controller.metrics.clone(), sink, move || {
+                done.send_modify(|count| *count += 1)
+            })
+        });
+        let watches = futures::future::join_all(watches);
+        let ready = async {
+            if synced.wait_for(|count| *count >= expected).await.is_ok() {
+                readiness.ready("secrets");
+                controller.synced.send_replace(true);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(watches, ready);
+    };
+    tasks.push(Box::pin(secrets));
+    futures::future::join_all(tasks).await;
+}
+
+/// What a watch covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    All,
+    Namespace(String),
+}
+
+impl Scope {
+    fn covers(&self, key: &Key) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Namespace(namespace) => **namespace == *key.namespace,
+        }
+    }
+}
+
+fn scopes(namespaces: &Namespaces) -> Vec<Scope> {
+    match namespaces.is_empty() {
+        true => vec![Scope::All],
+        false => namespaces.iter().cloned().map(Scope::Namespace).collect(),
+    }
+}
+
+fn spread<K: Resource<DynamicType = ()>>(client: &Client, namespaces: &Namespaces) -> Vec<(Api<DynamicObject>, Scope)> {
+    let resource = ApiResource::erase::<K>(&());
+    scopes(namespaces)
+        .into_iter()
+        .map(|scope| {
+            let api = match &scope {
+                Scope::All => Api::all_with(client.clone(), &resource),
+                Scope::Namespace(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            };
+            (api, scope)
+        })
+        .collect()
+}
+
+/// What a watch feeds.
+trait Sink<K> {
+    fn put(&self, object: K) -> Option<Key>;
+    fn gone(&self, object: K);
+    /// After a list: what isn't in it is gone.
+    fn listed(&self, kept: &BTreeSet<Key>);
+}
+
+async fn follow<K, S>(api: Api<K>, resource: metrics::Resource, metrics: Metrics, sink: S, listed: impl Fn())
+where
+    K: Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+    S: Sink<K>,
+{
+    let mut events = std::pin::pin!(watcher::watcher(api, Config::default().page_size(PAGE)).default_backoff());
+    let mut kept = BTreeSet::new();
+    let mut complete = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => kept.clear(),
+            Ok(Event::InitApply(object)) => kept.extend(sink.put(object)),
+            Ok(Event::InitDone) => {
+                sink.listed(&kept);
+                kept.clear();
+                if !std::mem::replace(&mut complete, true) {
+                    listed();
+                }
+            }
+            Ok(Event::Apply(object)) => drop(sink.put(object)),
+            Ok(Event::Delete(object)) => sink.gone(object),
+            Err(error) => {
+                metrics.watch_restart(resource);
+                // A decoding error's text may hold the object: say only what kind of error it was.
+                let kind = match &error {
+                    watcher::Error::InitialListFailed(_) => "the initial list failed",
+                    watcher::Error::WatchStartFailed(_) => "the watch could not start",
+                    watcher::Error::WatchError(_) => "the API server ended the watch",
+                    watcher::Error::WatchFailed(_) => "the watch broke",
+                    _ => "the watch failed",
+                };
+                tracing::debug!(?resource, "{kind}; trying again");
+            }
+        }
+    }
+}
+
+fn key_of(metadata: &kube::api::ObjectMeta) -> Key {
+    Key::new(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+}
+
+struct Credentials {
+    controller: Arc<Controller>,
+    scope: Scope,
+}
+
+impl Sink<DynamicObject> for Credentials {
+    fn put(&self, object: DynamicObject) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        let change = self.controller.store().put_credential(&key, CredentialSeen::of(object));
+        if change == Change::Relevant {
+            self.controller.wake([&key]);
+        }
+        Some(key)
+    }
+
+    fn gone(&self, object: DynamicObject) {
+        let key = key_of(&object.metadata);
+        let rivals = self.controller.store().remove_credential(&key);
+        self.controller.wake(rivals.iter().chain([&key]));
+    }
+
+    fn listed(&self, kept: &BTreeSet<Key>) {
+        let gone = self.controller.store().credentials_not_in(kept);
+        for key in gone.iter().filter(|key| self.scope.covers(key)) {
+            let rivals = self.controller.store().remove_credential(key);
+            self.controller.wake(rivals.iter().chain([key]));
+        }
+    }
+}
+
+struct Providers {
+    controller: Arc<Controller>,
+    kind: ProviderKind,
+    scope: Scope,
+}
+
+impl Providers {
+    fn set(&self, key: Key, seen: Option<ProviderSeen>) {
+        let key = ProviderKey { kind: self.kind, key };
+        let concerned = self.controller.store().put_provider(&key, seen);
+        self.controller.wake(&concerned);
+    }
+}
+
+impl Sink<DynamicObject> for Providers {
+    fn put(&self, object: DynamicObject) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        self.set(key.clone(), Some(ProviderSeen::of(self.kind, object)));
+        Some(key)
+    }
+
+    fn gone(&self, object: DynamicObject) {
+        self.set(key_of(&object.metadata), None);
+    }
+
+    fn listed(&self, kept: &BTreeSet<Key>) {
+        let gone = self.controller.store().providers_not_in(self.kind, kept);
+        for provider in gone.into_iter().filter(|provider| self.scope.covers(&provider.key)) {
+            self.set(provider.key, None);
+        }
+    }
+}
+
+struct NamespaceLabels {
+    controller: Arc<Controller>,
+}
+
+impl Sink<PartialObjectMeta<Namespace>> for NamespaceLabels {
+    fn put(&self, object: PartialObjectMeta<Namespace>) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        let labels = object.metadata.labels.unwrap_or_default();
+        let concerned = self.controller.store().put_namespace(&key.name, Some(labels));
+        self.controller.wake(&concerned);
+        Some(key)
+    }
+
+    fn gone(&self, object: PartialObjectMeta<Namespace>) {
+        self.controller.store().put_namespace(&key_of(&object.metadata).name, None);
+    }
+
+    // A namespace goes after everything in it: nothing is left that its labels could allow.
+    fn listed(&self, _: &BTreeSet<Key>) {}
+}
+
+struct Secrets {
+    controller: Arc<Controller>,
+    scope: Scope,
+}
+
+impl Sink<PartialObjectMeta<Secret>> for Secrets {
+    fn put(&self, object: PartialObjectMeta<Secret>) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        let mut store = self.controller.store();
+        let concerned = store.put_secret(&key, SecretSeen::of(&object.metadata));
+        let known = store.secret(&key).is_some();
+        drop(store);
+        self.controller.wake(&concerned);
+        known.then_some(key)
+    }
+
+    fn gone(&self, object: PartialObjectMeta<Secret>) {
+        let concerned =
+            self.controller.store().remove_secret(&key_of(&object.metadata), object.metadata.uid.as_deref());
+        self.controller.wake(&concerned);
+    }
+
+    fn listed(&self, kept: &BTreeSet<Key>) {
+        let gone = self.controller.store().secrets_not_in(kept);
+        for key in gone.iter().filter(|key| self.scope.covers(key)) {
+            let concerned = self.controller.store().remove_secret(key, None);
+            self.controller.wake(&concerned);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A checked credential: everything that a spec and its provider say, in types that can't be wrong. Only `validate` makes
+//! one. Secret values aren't in it: it names them, and `request` fills them in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::decide::Rules;
+use crate::{
+    api::{BasicEncoding, ParameterLocation, RateLimit},
+    oauth::{
+        reply::ReplyShape,
+        request::{Authentication, RequestShape},
+        values::SecretText,
+    },
+    template::Template,
+};
+
+/// One key of a Secret, with its namespace: where an input value is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputRef {
+    pub namespace: Arc<str>,
+    pub name: String,
+    pub key: String,
+}
+
+/// The input values of one credential.
+pub type InputValues = BTreeMap<InputRef, SecretText>;
+
+/// A text that is in the spec or in a Secret.
+#[derive(Clone, Debug)]
+pub enum TextSource {
+    Literal(SecretText),
+    Input(InputRef),
+}
+
+/// A parameter's value.
+#[derive(Clone, Debug)]
+pub enum ValueSource {
+    Text(TextSource),
+    Json(serde_json::Value),
+}
+
+/// A parameter to add to a request.
+#[derive(Clone, Debug)]
+pub struct ParameterSource {
+    pub name: String,
+    pub value: ValueSource,
+    pub location: ParameterLocation,
+}
+
+/// A header's value.
+#[derive(Clone, Debug)]
+pub enum HeaderSource {
+    Text(TextSource),
+    Template(Template),
+}
+
+/// How a token is asked for: the shape, its secrets not yet filled in.
+#[derive(Clone, Debug)]
+pub struct RequestSource {
+    pub url: Url,
+    /// Without its headers and parameters.
+    pub shape: RequestShape,
+    pub headers: Vec<(http::HeaderName, HeaderSource)>,
+    pub parameters: Vec<ParameterSource>,
+    pub reply: ReplyShape,
+}
+
+/// The OAuth client.
+#[derive(Clone, Debug)]
+pub struct ClientSource {
+    pub id: Option<TextSource>,
+    pub secret: Option<InputRef>,
+    pub authentication: Authentication,
+    pub basic_encoding: BasicEncoding,
+}
+
+/// The grants that this version carries out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    RefreshToken { seed: InputRef, redirect_uri: Option<String> },
+    ClientCredentials,
+}
+
+/// How the scopes are sent, where they are: joined, or as a JSON array.
+#[derive(Clone, Debug)]
+pub enum Scopes {
+    None,
+    Joined(String),
+    Array(Vec<String>),
+}
+
+/// The output Secret.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    pub type_: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Goes with the credential: an ownerReference is set.
+    pub owned: bool,
+    /// Key and template; empty: the default keys.
+    pub templates: Vec<(String, Template)>,
+    /// Of all of the above.
+    pub hash: String,
+}
+
+/// A checked credential.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub rules: Rules,
+    pub grant: Grant,
+    pub client: ClientSource,
+    pub scopes: Scopes,
+    /// The credential's own parameters, for the first request.
+    pub parameters: Vec<ParameterSource>,
+    pub first: RequestSource,
+    pub refresh: RequestSource,
+    /// Whether a refresh sends scope and redirect_uri: only where refreshRequest.mapping names them.
+    pub refresh_sends: RefreshSends,
+    /// The issuer, or the origins of all endpoints that receive a secret.
+    pub servers: Vec<String>,
+    pub ca: Option<InputRef>,
+    /// Internal ranges in which this provider's endpoints may lie.
+    pub allowed_addresses: Vec<IpNet>,
+    /// Names the provider object, for its rate limit; None where there is no limit.
+    pub rate_limit: Option<(String, RateLimit)>,
+    pub output: Output,
+    /// Every Secret key that a request reads, sorted.
+    pub inputs: Vec<InputRef>,
+    /// Hash of the provider's token-relevant spec.
+    pub provider_hash: String,
+}
+
+/// What a refresh sends beyond RFC 6749 section 6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefreshSends {
+    pub scope: bool,
+    pub redirect_uri: bool,
+}
+
+impl Checked {
+    /// What a credential of this kind sends next.
+    pub fn request(&self) -> &RequestSource {
+        match self.grant {
+            Grant::RefreshToken { .. } => &self.refresh,
+            Grant::ClientCredentials => &self.first,
+        }
+    }
+
+    /// The bulkhead: the origin of the endpoint that the next request goes to.
+    pub fn origin(&self) -> String {
+        self.request().url.origin().ascii_serialization()
+    }
+}

@@ -1,0 +1,347 @@
+//! The decision: what one pass has seen → what to do. A chain of small checks, the first that applies wins. No clock, no
+//! random source, no I/O.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, StateSeen},
+    record::{Intent, StateRecord},
+    rotation::Keeps,
+    schedule::{RefreshPolicy, later},
+};
+use crate::{api::Reason, oauth::values::RefreshToken};
+
+/// The clocks of two processes may be read this far apart around a send (rule 2).
+pub const FENCE: Duration = Duration::from_secs(5);
+
+/// The part of a checked spec that decides.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub keeps: Keeps,
+    pub policy: RefreshPolicy,
+    pub suspend: bool,
+    /// How long the old refresh token still works after a refresh.
+    pub reuse_grace_period: Option<Duration>,
+    /// How long one token request may take.
+    pub request_timeout: Duration,
+}
+
+/// What to do. The flip of Ready at the expiry comes on top of every `until`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Nothing, until then (None: until something changes).
+    Rest {
+        until: Option<Timestamp>,
+    },
+    /// No request may be made, for this reason, until then.
+    Hold {
+        problem: Problem,
+        until: Option<Timestamp>,
+    },
+    /// Read what is missing, then decide again.
+    ReadState,
+    ReadInputs,
+    /// Write the output from the state; no request.
+    Publish,
+    /// Ask for a token.
+    Exchange(Exchange),
+}
+
+/// What a token is asked for with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// When the published token expires, or now: the soonest goes first.
+    pub deadline: Timestamp,
+    /// The state to build on, its refresh token the one to send. None where nothing is kept.
+    pub base: Option<Box<StateRecord>>,
+}
+
+/// Decides. `fresh` names a lineage, should a new one begin.
+pub fn decide(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
+    conflict(seen)
+        .or_else(|| unusable_state(seen))
+        .or_else(|| publish(rules, seen))
+        .or_else(|| suspended(rules))
+        .or_else(|| inputs_changed(rules, seen))
+        .or_else(|| rest(rules, seen))
+        .unwrap_or_else(|| exchange(rules, seen, fresh))
+}
+
+fn conflict(seen: &Observed<'_>) -> Option<Plan> {
+    matches!(seen.output, OutputSeen::Foreign).then(|| Plan::Hold {
+        problem: Problem::stalled(
+            Reason::SecretConflict,
+            "A Secret with the output's name exists and is not this credential's. Delete it, or choose another spec.secret.name.",
+        ),
+        until: None,
+    })
+}
+
+fn unusable_state(seen: &Observed<'_>) -> Option<Plan> {
+    let StateSeen::Unusable(sentence) = &seen.state else { return None };
+    Some(Plan::Hold { problem: Problem::stalled(Reason::SecretConflict, sentence.clone()), until: None })
+}
+
+/// The output is behind the state, was altered, or is to look different: written again without a request.
+fn publish(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
+    if rules.keeps == Keeps::Nothing {
+        return None;
+    }
+    let known = seen.status.revision.unwrap_or(0);
+    match &seen.state {
+        StateSeen::Unread { revision, open_intent } if *open_intent || *revision > known => Some(Plan::ReadState),
+        StateSeen::Unread { revision, .. } if *revision > 0 && !output_is(seen, known) => Some(Plan::ReadState),
+        StateSeen::Read(record) => {
+            let issued = record.issued.as_ref()?;
+            let expired = issued.expires_at.is_some_and(|expires| expires <= seen.now);
+            let current = output_is(seen, record.revision) && known == record.revision;
+            // A backup that is older than what was published publishes nothing (rule 7).
+            (!current && !expired && record.revision >= known).then_some(Plan::Publish)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the output holds this revision, untouched, in its present form.
+fn output_is(seen: &Observed<'_>, revision: i64) -> bool {
+    matches!(&seen.output, OutputSeen::Ours(published)
+        if published.intact && published.revision == revision && published.output == seen.output_hash)
+}
+
+fn suspended(rules: &Rules) -> Option<Plan> {
+    rules.suspend.then(|| {
+        hold(Problem::passing(Reason::Suspended, "spec.suspend is true: no request is made. Set it to false to go on."))
+    })
+}
+
+/// The Secrets were touched since the token was asked for: only their values tell whether the seed is another one.
+fn inputs_changed(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
+    let touched =
+        matches!(&seen.output, OutputSeen::Ours(published) if published.asked_under.inputs != seen.asked_under.inputs);
+    (rules.keeps != Keeps::Nothing && touched && matches!(seen.inputs, InputsSeen::Unread)).then_some(Plan::ReadInputs)
+}
+
+/// Nothing is to be asked for now.
+fn rest(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
+    if let Some(until) = held_back(seen) {
+        return Some(Plan::Rest { until });
+    }
+    if wants_token(rules, seen) {
+        return None;
+    }
+    let until = refresh_at(rules, seen);
+    until.is_none_or(|due| due > seen.now).then_some(Plan::Rest { until })
+}
+
+/// Whether a token is wanted whatever the schedule says.
+fn wants_token(rules: &Rules, seen: &Observed<'_>) -> bool {
+    let OutputSeen::Ours(published) = &seen.output else { return true };
+    let Some(revision) = seen.status.revision else { return true };
+    let respecified = published.asked_under.spec != seen.asked_under.spec
+        || published.asked_under.provider != seen.asked_under.provider;
+    let unrepairable = rules.keeps == Keeps::Nothing && !output_is(seen, revision);
+    respecified || unrepairable || seen.refresh_is_requested() || seed_is_new(seen) || intent_is_open(seen)
+}
+
+fn seed_is_new(seen: &Observed<'_>) -> bool {
+    let InputsSeen::Read(Inputs { seed: Some((_, hash)), .. }) = &seen.inputs else { return false };
+    let spent = matches!(&seen.state, StateSeen::Read(record) if record.is_spent(hash));
+    !spent && seen.status.seed_hash.as_ref().is_some_and(|known| known != hash)
+}
+
+fn intent_is_open(seen: &Observed<'_>) -> bool {
+    match &seen.state {
+        StateSeen::Read(record) => record.intent.is_some(),
+        StateSeen::Unread { open_intent, .. } => *open_intent,
+        _ => false,
+    }
+}
+
+/// When the schedule asks for the next refresh.
+pub fn refresh_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
+    let obtained = seen.status.last_refresh_time?;
+    rules.policy.refresh_at(obtained, seen.status.expiration_time, seen.jitter)
+}
+
+/// After a failure: until when no request may be made. None: there was none, or its time has come, or what it read has
+/// changed since. Some(None): not before something changes.
+fn held_back(seen: &Observed<'_>) -> Option<Option<Timestamp>> {
+    let status = seen.status;
+    status.failed_attempts.filter(|failed| *failed > 0)?;
+    let changed = status.observed_generation != Some(seen.generation)
+        || status.failed_inputs_hash.as_deref() != Some(failed_inputs(seen).as_str());
+    // A person's wish overrides a backoff, not a server's Retry-After and not a lost grant.
+    let limited = refreshed_reason(seen) == Some(Reason::RateLimited.as_str());
+    let wish = seen.refresh_is_requested() && status.next_refresh_time.is_some() && !limited;
+    if changed || wish {
+        return None;
+    }
+    match status.next_refresh_time {
+        Some(next) if next <= seen.now => None,
+        next => Some(next),
+    }
+}
+
+fn refreshed_reason<'a>(seen: &'a Observed<'_>) -> Option<&'a str> {
+    let refreshed = seen.status.conditions.iter().find(|c| c.type_ == crate::api::ConditionType::Refreshed)?;
+    Some(&refreshed.reason)
+}
+
+/// What `status.failedInputsHash` is compared with: the provider, the Secrets that an attempt reads, and the operator's own
+/// settings.
+pub fn failed_inputs(seen: &Observed<'_>) -> String {
+    format!("{}.{}.{}", seen.asked_under.provider, seen.asked_under.inputs, seen.settings_hash)
+}
+
+fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
+    let inputs = match &seen.inputs {
+        InputsSeen::Unread => return Plan::ReadInputs,
+        InputsSeen::Problem(problem) => return hold(problem.clone()),
+        InputsSeen::Read(inputs) => inputs,
+    };
+    let deadline = seen.status.expiration_time.unwrap_or(seen.now);
+    let record = match &seen.state {
+        StateSeen::NotKept => return Plan::Exchange(Exchange { deadline, base: None }),
+        StateSeen::Unread { .. } => return Plan::ReadState,
+        StateSeen::Unusable(_) | StateSeen::Absent => None,
+        StateSeen::Read(record) => Some(*record),
+    };
+    let Some((seed, seed_hash)) = &inputs.seed else {
+        return hold(lost_grant());
+    };
+    if let Some(other) = seen.seed_taken_by {
+        return hold(Problem::stalled(
+            Reason::InvalidSpec,
+            format!(
+                "The credential {other} names the same refresh token. A refresh token serves one credential: delete one of the two, or give this one a token of its own."
+            ),
+        ));
+    }
+    let begin = |former| {
+        Plan::Exchange(Exchange { deadline, base: Some(Box::new(first(inputs, seed, seed_hash, fresh, former))) })
+    };
+    match record {
+        // Rule 7: the state is gone although a token was obtained from this very seed.
+        None if seen.status.revision.unwrap_or(0) > 0 && seen.status.seed_hash.as_ref() == Some(seed_hash) => {
+            hold(Problem::stalled(
+                Reason::AuthorizationRequired,
+                "The state Secret is gone, and the refresh token that was given as input is spent. Put a new refresh token into the input Secret.",
+            ))
+        }
+        None => begin(None),
+        Some(record) if record.seed_hash.as_ref() != Some(seed_hash) && !record.is_spent(seed_hash) => {
+            begin(Some(record))
+        }
+        Some(record) if record.revision < seen.status.revision.unwrap_or(0) => hold(Problem::stalled(
+            Reason::AuthorizationRequired,
+            "The state Secret is older than the token that was published (a restored backup?): its refresh token may be spent, and nothing is sent. Put a new refresh token into the input Secret.",
+        )),
+        Some(record) if record.binding != *inputs.binding => hold(Problem::stalled(
+            Reason::AuthorizationRequired,
+            "The refresh token belongs to another client or another server than the spec names now, and is not sent there. Put a refresh token of the new client into the input Secret, or restore the former client and endpoints.",
+        )),
+        Some(record) => go_on(rules, seen, record, deadline),
+    }
+}
+
+/// A lineage that begins with the seed.
+fn first(
+    inputs: &Inputs<'_>,
+    seed: &RefreshToken,
+    hash: &str,
+    fresh: &str,
+    former: Option<&StateRecord>,
+) -> StateRecord {
+    StateRecord::begin(fresh.to_owned(), inputs.binding.clone(), seed, hash.to_owned(), former)
+}
+
+/// The next refresh of a lineage that is under way.
+fn go_on(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, deadline: Timestamp) -> Plan {
+    if record.refresh_token.is_none() {
+        return hold(lost_grant());
+    }
+    match record.intent.as_ref().and_then(|intent| judge(rules, seen, record, intent)) {
+        Some(wait) => wait,
+        None => Plan::Exchange(Exchange { deadline, base: Some(Box::new(record.without_intent())) }),
+    }
+}
+
+/// Rules 2 and 5: an open intent. None: its token may be sent again now.
+fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Intent) -> Option<Plan> {
+    // An earlier boot of our own pod is dead, and this boot makes one attempt at a time: neither needs a wait.
+    if intent.holder.pod != seen.holder.pod {
+        let settled = FENCE + rules.request_timeout + FENCE;
+        if seen.intent_seen_for < settled {
+            return Some(Plan::Rest { until: Some(later(seen.now, settled - seen.intent_seen_for)) });
+        }
+    }
+    let serving = record.issued.as_ref().filter(|_| seen.serves());
+    let until = replay_at(
+        rules,
+        intent.started_at,
+        serving.and_then(|issued| Some((issued.obtained_at, issued.expires_at?))),
+        seen.now,
+    );
+    (until > seen.now).then(|| Plan::Hold { problem: outcome_unknown(), until: Some(until) })
+}
+
+/// Rule 5: when a token whose fate is unknown may be sent again. `serving`: from when to when the published token is valid.
+pub fn replay_at(
+    rules: &Rules,
+    started_at: Timestamp,
+    serving: Option<(Timestamp, Timestamp)>,
+    now: Timestamp,
+) -> Timestamp {
+    let in_grace = rules
+        .reuse_grace_period
+        .and_then(|grace| grace.checked_sub(FENCE + rules.request_timeout))
+        .is_some_and(|safe| now < later(started_at, safe));
+    match serving {
+        Some((obtained, expires)) if !in_grace => rules.policy.last_call(obtained, expires).max(now),
+        _ => now,
+    }
+}
+
+/// What the status says while a replay is put off.
+pub fn outcome_unknown() -> Problem {
+    Problem::passing(
+        Reason::OutcomeUnknown,
+        "A refresh was sent and its outcome is not known. To spare the grant, the refresh token is sent again only when the published access token is about to expire; nothing needs to be done.",
+    )
+}
+
+/// What the status says when no refresh token works any more.
+pub fn lost_grant() -> Problem {
+    Problem::stalled(
+        Reason::AuthorizationRequired,
+        "The token server no longer accepts the refresh token. Put a new refresh token into the input Secret.",
+    )
+}
+
+fn hold(problem: Problem) -> Plan {
+    Plan::Hold { problem, until: None }
+}
+
+/// Rule 6: the server refused the token with the hash `refused`. What to send instead, from a state that was just read.
+pub fn after_refusal(
+    rules: &Rules,
+    record: &StateRecord,
+    refused: &[String],
+    hash: impl Fn(&RefreshToken) -> String,
+    now: Timestamp,
+) -> Option<StateRecord> {
+    let untried = |token: &Option<RefreshToken>| token.as_ref().is_some_and(|token| !refused.contains(&hash(token)));
+    if untried(&record.refresh_token) {
+        return Some(record.without_intent());
+    }
+    if let Some(adopted) = record.adopt_candidate().filter(|adopted| untried(&adopted.refresh_token)) {
+        return Some(adopted.without_intent());
+    }
+    let in_grace = record.issued.as_ref().zip(rules.reuse_grace_period).is_some_and(|(issued, grace)| {
+        now < later(issued.obtained_at, grace.saturating_sub(FENCE + rules.request_timeout))
+    });
+    (in_grace && untried(&record.previous_refresh_token))
+        .then(|| StateRecord { refresh_token: record.previous_refresh_token.clone(), ..record.without_intent() })
+}

@@ -1,0 +1,17 @@
+//! The decisions. Pure: no I/O, no clock, no random source, no client. A pass goes observe → validate → decide → apply →
+//! report; `validate`, `decide` and the pure half of `report` live here, and the state machine that orders an attempt's
+//! effects.
+
+pub mod checked;
+pub mod decide;
+pub mod fingerprint;
+mod merge;
+pub mod observed;
+pub mod record;
+pub mod references;
+pub mod report;
+pub mod request;
+pub mod rotation;
+pub mod schedule;
+mod unsupported;
+pub mod validate;

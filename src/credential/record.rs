@@ -1,0 +1,183 @@
+//! What the state Secret holds, as a type. How it is written is `secrets::state`'s business.
+
+use jiff::Timestamp;
+
+use crate::oauth::values::{AccessToken, IdToken, RefreshToken, SecretText};
+
+/// Hashes of spent tokens that are kept. The oldest go first.
+const MOST_SPENT: usize = 256;
+/// Received tokens that wait for adoption. More than one leader at a time is rare; more than this is a broken cluster.
+const MOST_CANDIDATES: usize = 8;
+
+/// Who makes an attempt: this pod, in this run of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// The pod's uid, or the host's name outside a cluster.
+    pub pod: String,
+    /// Drawn anew when the process starts.
+    pub boot: String,
+}
+
+/// Who a token may be sent to. On a mismatch nothing is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The issuer, or the origins of all endpoints that receive a secret, sorted.
+    pub servers: Vec<String>,
+    pub client_id: String,
+}
+
+/// Written before anything consumable is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Intent {
+    /// Names this attempt, and no other, ever.
+    pub attempt: String,
+    pub holder: Holder,
+    pub lineage: String,
+    /// Which token it is for; empty: the main one.
+    pub leg: String,
+    /// Hash of the refresh token that is about to be sent.
+    pub token_hash: String,
+    pub binding: Binding,
+    pub started_at: Timestamp,
+    /// No byte leaves after this.
+    pub send_by: Timestamp,
+}
+
+/// What one successful exchange brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Issued {
+    pub access_token: AccessToken,
+    /// None: the old one stays (rule 10).
+    pub refresh_token: Option<RefreshToken>,
+    pub id_token: Option<IdToken>,
+    pub token_type: Option<String>,
+    pub scope: Option<String>,
+    /// When it was asked for.
+    pub obtained_at: Timestamp,
+    /// None: never.
+    pub expires_at: Option<Timestamp>,
+    pub refresh_token_expires_at: Option<Timestamp>,
+    /// The reply's fields without the refresh token, as JSON text.
+    pub response: SecretText,
+    /// What it was asked for under.
+    pub asked_under: AskedUnder,
+}
+
+/// Hashes of what a token was asked for under. A difference is a reason to ask again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AskedUnder {
+    /// Of the credential's token-relevant spec.
+    pub spec: String,
+    /// Of the provider's token-relevant spec.
+    pub provider: String,
+    /// Of the resourceVersions of the Secrets that were read.
+    pub inputs: String,
+}
+
+/// A token that was received when the state had moved on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub attempt: String,
+    pub lineage: String,
+    pub issued: Issued,
+}
+
+/// The state of one credential.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StateRecord {
+    /// New for each consent or seed.
+    pub lineage: String,
+    /// Counts the tokens obtained, over all lineages.
+    pub revision: i64,
+    /// The attempt that brought the newest token.
+    pub attempt: Option<String>,
+    pub refresh_token: Option<RefreshToken>,
+    pub previous_refresh_token: Option<RefreshToken>,
+    /// None until the first exchange.
+    pub issued: Option<Issued>,
+    /// Hash of the seed that this lineage began with.
+    pub seed_hash: Option<String>,
+    /// Hashes of spent tokens and seeds, oldest first.
+    pub spent: Vec<String>,
+    pub binding: Binding,
+    pub intent: Option<Intent>,
+    /// Received for this lineage by another attempt: adopted when the newest token is refused.
+    pub candidates: Vec<Candidate>,
+    /// Received for a lineage that a newer consent replaced: kept to be revoked, never published.
+    pub aside: Vec<Candidate>,
+}
+
+impl StateRecord {
+    /// A record for a new lineage, before its first exchange. `former` is what was there before, if anything.
+    pub fn begin(lineage: String, binding: Binding, seed: &RefreshToken, hash: String, former: Option<&Self>) -> Self {
+        Self {
+            lineage,
+            revision: former.map_or(0, |former| former.revision),
+            attempt: None,
+            refresh_token: Some(seed.clone()),
+            previous_refresh_token: None,
+            issued: None,
+            seed_hash: Some(hash),
+            spent: former.map(|former| former.spent.clone()).unwrap_or_default(),
+            binding,
+            intent: None,
+            candidates: Vec::new(),
+            aside: former.map(|former| former.aside.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The record after a reply: the next token in place, the sent one spent, the intent closed.
+    pub fn with_reply(&self, attempt: &str, sent_hash: Option<&str>, issued: Issued) -> Self {
+        let mut next = self.clone();
+        if let Some(token) = &issued.refresh_token
+            && Some(token) != self.refresh_token.as_ref()
+        {
+            next.previous_refresh_token = self.refresh_token.clone();
+            next.refresh_token = Some(token.clone());
+            next.spend(sent_hash);
+        }
+        next.revision = self.revision + 1;
+        next.attempt = Some(attempt.to_owned());
+        next.issued = Some(issued);
+        next.intent = None;
+        next
+    }
+
+    /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over.
+    pub fn with_stray(&self, attempt: &str, lineage: &str, issued: Issued) -> Self {
+        let mut next = self.clone();
+        let list = if lineage == self.lineage { &mut next.candidates } else { &mut next.aside };
+        list.push(Candidate { attempt: attempt.to_owned(), lineage: lineage.to_owned(), issued });
+        let surplus = list.len().saturating_sub(MOST_CANDIDATES);
+        list.drain(..surplus);
+        next
+    }
+
+    /// The record with its newest candidate adopted, if there is one that brings a refresh token.
+    pub fn adopt_candidate(&self) -> Option<Self> {
+        let mut next = self.clone();
+        let at = next.candidates.iter().rposition(|candidate| candidate.issued.refresh_token.is_some())?;
+        let candidate = next.candidates.remove(at);
+        Some(Self { ..next.with_reply(&candidate.attempt, None, candidate.issued) })
+    }
+
+    /// The record without its intent.
+    pub fn without_intent(&self) -> Self {
+        Self { intent: None, ..self.clone() }
+    }
+
+    /// Whether the token with this hash must never be sent again.
+    pub fn is_spent(&self, hash: &str) -> bool {
+        self.spent.iter().any(|spent| spent == hash)
+    }
+
+    fn spend(&mut self, hash: Option<&str>) {
+        if let Some(hash) = hash
+            && !self.is_spent(hash)
+        {
+            self.spent.push(hash.to_owned());
+            let surplus = self.spent.len().saturating_sub(MOST_SPENT);
+            self.spent.drain(..surplus);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Which Secret keys a credential's next request reads: from the spec alone, so that the index of watched names can be kept
+//! without checking every credential whole.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{checked::InputRef, merge::merge_request};
+use crate::api::{OAuthCredentialSpec, Parameter, ProviderSpec, SecretKeyRef};
+
+/// Every Secret key that the next request reads, sorted. `shared` is the namespace of the provider's own references.
+pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSpec, shared: &str) -> Vec<InputRef> {
+    let (own, shared): (Arc<str>, Arc<str>) = (namespace.into(), shared.into());
+    let mut inputs = BTreeSet::new();
+    let mut add = |namespace: &Arc<str>, keys: &mut dyn Iterator<Item = &SecretKeyRef>| {
+        inputs.extend(keys.map(|key| InputRef {
+            namespace: namespace.clone(),
+            name: key.name.0.clone(),
+            key: key.key.0.clone(),
+        }));
+    };
+
+    let own_client = spec.client.as_ref().filter(|client| client.has_material());
+    let (client, place) = own_client.map_or((provider.client.as_ref(), &shared), |client| (Some(client), &own));
+    if let Some(client) = client {
+        add(place, &mut client.id_secret_ref.iter().chain(&client.secret_ref));
+    }
+
+    let first = provider.token_request.clone().unwrap_or_default();
+    let request = match &spec.grant.refresh_token {
+        Some(seed) => {
+            add(&own, &mut std::iter::once(&seed.secret_ref));
+            merge_request(&first, provider.refresh_request.as_ref())
+        }
+        None => {
+            add(&own, &mut values(&spec.parameters));
+            first
+        }
+    };
+    add(&shared, &mut values(request.parameters.as_deref().unwrap_or_default()));
+    add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));
+    add(&shared, &mut provider.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref()));
+    inputs.into_iter().collect()
+}
+
+fn values(parameters: &[Parameter]) -> impl Iterator<Item = &SecretKeyRef> {
+    parameters.iter().filter_map(|parameter| parameter.value_secret_ref.as_ref())
+}

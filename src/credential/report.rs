@@ -1,0 +1,215 @@
+//! What one pass came to → the status. Pure; messages are stable, and never hold what a server sent.
+
+use jiff::Timestamp;
+
+use super::observed::Problem;
+use crate::api::{Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus};
+
+/// The token that is in the output Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedToken {
+    pub revision: i64,
+    pub obtained_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub refresh_token_expires_at: Option<Timestamp>,
+    pub scopes: Vec<String>,
+    pub seed_hash: Option<String>,
+    pub secret: SecretStatus,
+}
+
+/// What a pass came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Nothing was to be done.
+    Rested,
+    /// No request could be made.
+    Held(Problem),
+    /// A token was written: a new one, or (not `fresh`) the one from the state again.
+    Published { token: PublishedToken, fresh: bool },
+    /// An attempt failed. The next one is at `retry`, None: not before something changes.
+    Failed { problem: Problem, retry: Option<Timestamp>, inputs: String },
+}
+
+/// Everything the status says is made from this and the status before.
+#[derive(Clone, Debug)]
+pub struct Pass<'a> {
+    pub now: Timestamp,
+    pub generation: i64,
+    pub outcome: Outcome,
+    /// Whether the output holds, after this pass, a token obtained under this generation's token-relevant spec.
+    pub current: bool,
+    /// When the next request is planned, after a pass that rested or published.
+    pub next: Option<Timestamp>,
+    /// The refresh request that this pass obeyed.
+    pub handled: Option<&'a str>,
+    pub output_name: &'a str,
+}
+
+/// The status after a pass.
+pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentialStatus {
+    let mut status = before.clone();
+    match &pass.outcome {
+        Outcome::Rested => {
+            if !failing(before) {
+                status.next_refresh_time = pass.next.map(whole_seconds);
+            }
+        }
+        Outcome::Held(_) => status.next_refresh_time = pass.next.map(whole_seconds),
+        Outcome::Published { token, fresh } => {
+            publish(&mut status, token);
+            if *fresh || !failing(before) {
+                (status.failed_attempts, status.last_failure_time, status.failed_inputs_hash) = (None, None, None);
+                status.next_refresh_time = pass.next.map(whole_seconds);
+            }
+        }
+        Outcome::Failed { retry, inputs, .. } => {
+            let afresh = before.observed_generation != Some(pass.generation)
+                || before.failed_inputs_hash.as_ref().is_some_and(|hash| hash != inputs);
+            let former = if afresh { 0 } else { before.failed_attempts.unwrap_or(0) };
+            status.failed_attempts = Some(former.saturating_add(1));
+            status.last_failure_time = Some(whole_seconds(pass.now));
+            status.failed_inputs_hash = Some(inputs.clone());
+            status.next_refresh_time = retry.map(next_whole_second);
+        }
+    }
+    if let Some(handled) = pass.handled {
+        status.last_handled_refresh_request = Some(handled.to_owned());
+    }
+    status.observed_generation = Some(pass.generation);
+    status.conditions = conditions(before, &status, pass);
+    status
+}
+
+/// How often an attempt has failed in a row once this pass's failure is counted.
+pub fn failures_after(before: &OAuthCredentialStatus, generation: i64, inputs: &str) -> i64 {
+    let same = before.observed_generation == Some(generation) && before.failed_inputs_hash.as_deref() == Some(inputs);
+    if same { before.failed_attempts.unwrap_or(0).saturating_add(1) } else { 1 }
+}
+
+fn failing(status: &OAuthCredentialStatus) -> bool {
+    status.failed_attempts.is_some_and(|failed| failed > 0)
+}
+
+fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken) {
+    status.revision = Some(token.revision);
+    status.last_refresh_time = Some(whole_seconds(token.obtained_at));
+    status.expiration_time = token.expires_at.map(whole_seconds);
+    status.refresh_token_expiration_time = token.refresh_token_expires_at.map(whole_seconds);
+    status.scopes.clone_from(&token.scopes);
+    status.seed_hash.clone_from(&token.seed_hash);
+    status.secret = Some(token.secret.clone());
+}
+
+fn conditions(before: &OAuthCredentialStatus, status: &OAuthCredentialStatus, pass: &Pass<'_>) -> Vec<Condition> {
+    let former = |type_| before.conditions.iter().find(|condition| condition.type_ == type_);
+    let refreshed = refreshed(former(ConditionType::Refreshed), status, pass);
+    let stalled = stalled(former(ConditionType::Stalled), before, pass);
+    let ready = ready(status, pass, refreshed.as_ref(), stalled.as_ref());
+    let is_ready = ready.status == ConditionStatus::True;
+    let suspended = matches!(&pass.outcome, Outcome::Held(problem) if problem.reason == Reason::Suspended);
+    let reconciling = (!is_ready && stalled.is_none() && !suspended).then(|| Said {
+        type_: ConditionType::Reconciling,
+        status: ConditionStatus::True,
+        reason: ready.reason.clone(),
+        message: ready.message.clone(),
+    });
+    [Some(ready), refreshed, reconciling, stalled]
+        .into_iter()
+        .flatten()
+        .map(|said| {
+            let unchanged = former(said.type_).filter(|condition| condition.status == said.status);
+            Condition {
+                type_: said.type_,
+                status: said.status,
+                observed_generation: pass.generation,
+                last_transition_time: unchanged
+                    .map_or_else(|| whole_seconds(pass.now), |condition| condition.last_transition_time),
+                reason: said.reason,
+                message: said.message,
+            }
+        })
+        .collect()
+}
+
+/// metav1.Time has no fraction of a second.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Never earlier than `time`: a pause that was promised is kept.
+fn next_whole_second(time: Timestamp) -> Timestamp {
+    let whole = whole_seconds(time);
+    if whole == time { time } else { Timestamp::from_second(time.as_second() + 1).unwrap_or(time) }
+}
+
+#[derive(Clone)]
+struct Said {
+    type_: ConditionType,
+    status: ConditionStatus,
+    reason: String,
+    message: String,
+}
+
+impl Said {
+    fn new(type_: ConditionType, holds: bool, reason: Reason, message: impl Into<String>) -> Self {
+        let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
+        Self { type_, status, reason: reason.as_str().to_owned(), message: message.into() }
+    }
+
+    fn again(condition: &Condition) -> Self {
+        Self {
+            type_: condition.type_,
+            status: condition.status,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }
+    }
+}
+
+fn refreshed(former: Option<&Condition>, status: &OAuthCredentialStatus, pass: &Pass<'_>) -> Option<Said> {
+    match &pass.outcome {
+        Outcome::Published { fresh: false, .. } | Outcome::Rested if failing(status) => former.map(Said::again),
+        Outcome::Published { .. } | Outcome::Rested => status.revision.map(|_| {
+            Said::new(ConditionType::Refreshed, true, Reason::Issued, "The last attempt brought an access token.")
+        }),
+        Outcome::Held(problem) => {
+            Some(Said::new(ConditionType::Refreshed, false, problem.reason, problem.message.clone()))
+        }
+        // What was refused is InvalidGrant; what follows from it, on Ready and Stalled, is AuthorizationRequired.
+        Outcome::Failed { problem, .. } if problem.reason == Reason::AuthorizationRequired => {
+            Some(Said::new(ConditionType::Refreshed, false, Reason::InvalidGrant, problem.message.clone()))
+        }
+        Outcome::Failed { problem, .. } => {
+            Some(Said::new(ConditionType::Refreshed, false, problem.reason, problem.message.clone()))
+        }
+    }
+}
+
+fn stalled(former: Option<&Condition>, before: &OAuthCredentialStatus, pass: &Pass<'_>) -> Option<Said> {
+    match &pass.outcome {
+        Outcome::Held(problem) | Outcome::Failed { problem, .. } => {
+            problem.stalls.then(|| Said::new(ConditionType::Stalled, true, problem.reason, problem.message.clone()))
+        }
+        Outcome::Rested | Outcome::Published { fresh: false, .. } if failing(before) => former.map(Said::again),
+        Outcome::Rested | Outcome::Published { .. } => None,
+    }
+}
+
+fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Said>, stalled: Option<&Said>) -> Said {
+    let said = |holds, reason, message: String| Said::new(ConditionType::Ready, holds, reason, message);
+    let expired = status.revision.is_some() && status.expiration_time.is_some_and(|expires| expires <= pass.now);
+    if pass.current && !expired && status.revision.is_some() {
+        return said(true, Reason::Issued, format!("The Secret {} holds a valid access token.", pass.output_name));
+    }
+    if let Some(stalled) = stalled {
+        return Said { type_: ConditionType::Ready, status: ConditionStatus::False, ..stalled.clone() };
+    }
+    match refreshed.filter(|refreshed| refreshed.status == ConditionStatus::False) {
+        Some(cause) if expired => {
+            said(false, Reason::Expired, format!("The access token has expired. {}", cause.message))
+        }
+        Some(cause) => Said { type_: ConditionType::Ready, status: ConditionStatus::False, ..cause.clone() },
+        None if expired => said(false, Reason::Expired, "The access token has expired; a new one is asked for.".into()),
+        None => said(false, Reason::Pending, "A token is asked for under the present spec.".into()),
+    }
+}

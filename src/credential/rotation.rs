@@ -1,0 +1,344 @@
+//! One attempt to obtain a token, as a state machine: the only order in which effects may happen. Pure: it names the next
+//! effect, is told how it ended, and moves on. Between two effects a process may die; what must hold then is in the rules
+//! of the rotation protocol (docs/rotation.md), quoted here by number.
+//!
+//! The same machine serves grants that consume nothing: they skip the intent, and those that keep nothing skip the save.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::record::{Intent, Issued, StateRecord};
+
+/// What an attempt has to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keeps {
+    /// Nothing: another request gets another token.
+    Nothing,
+    /// A refresh token that may be used again: the reply is saved, no intent is needed.
+    Reusable,
+    /// A refresh token that works once (the careful assumption).
+    SingleUse,
+}
+
+/// A write of the state Secret, with the precondition that makes it safe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    pub record: StateRecord,
+    /// The resourceVersion to replace; None: create, and fail if it is there.
+    pub replaces: Option<String>,
+}
+
+/// How a request ended without a token.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoToken<F> {
+    /// Nothing consumable can have been spent (rule 3).
+    NotSpent(F),
+    /// Whether the token was spent can't be known (rule 3).
+    Unknown(F),
+}
+
+/// The next effect to carry out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Resolve, connect, shake hands: everything that can be done before a byte of the request leaves (rule 2).
+    Connect,
+    /// Write the intent (rule 1).
+    WriteIntent(Box<Write>),
+    /// Read the state uncached, after this pause. Reports whether the credential still exists, too.
+    ReadState { after: Duration },
+    /// Send the request through the fence (rule 2) and read the reply.
+    Send,
+    /// Take the intent back: nothing was spent.
+    ClearIntent(Box<Write>),
+    /// Save what was received (rule 4), after this pause. Retried as long as the process lives.
+    SaveReply { write: Box<Write>, after: Duration },
+}
+
+/// How an effect ended. `F` is why there is no token.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event<F> {
+    /// The connection stands; no byte of the request may leave after `send_by`.
+    Connected {
+        now: Timestamp,
+        send_by: Timestamp,
+    },
+    Written {
+        resource_version: String,
+    },
+    /// 409, 404 or an answer that was lost: only a read tells what is there (rules 1 and 4).
+    WriteInDoubt,
+    /// Refused for good: no permission, quota, too large.
+    WriteRefused(F),
+    Read {
+        state: Option<(Box<StateRecord>, String)>,
+        credential_exists: bool,
+    },
+    ReadFailed,
+    Received(Box<Issued>),
+    Failed(NoToken<F>),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended<F> {
+    /// A token was received, and is saved where there is something to keep (with the state's new resourceVersion).
+    Issued { issued: Box<Issued>, saved: Option<(Box<StateRecord>, String)> },
+    /// No token, nothing spent. The state as it is now, where it is known.
+    NotSpent { why: F, state: Option<(Box<StateRecord>, String)> },
+    /// No token, and the intent stays open.
+    Unknown { why: F, state: Option<(Box<StateRecord>, String)> },
+    /// The state belongs to another attempt now: look again before doing anything. Nothing that was received is lost.
+    Superseded,
+    /// The credential went while its reply was under way; there is nobody to keep the token for.
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Phase {
+    Connecting,
+    WritingIntent,
+    ReadingIntent { tries: u32 },
+    Sending,
+    Clearing,
+    Saving { issued: Box<Issued>, write: Box<Write>, tries: u32 },
+    ReadingForSave { issued: Box<Issued>, tries: u32 },
+}
+
+/// One attempt under way.
+#[derive(Clone, Debug)]
+pub struct Attempt<F> {
+    keeps: Keeps,
+    attempt: String,
+    /// The state before the attempt, without an intent; its lineage and binding are the attempt's.
+    base: Option<StateRecord>,
+    intent: Option<Intent>,
+    /// The resourceVersion of the state as this attempt last saw it.
+    seen: Option<String>,
+    phase: Phase,
+    why: Option<NoToken<F>>,
+}
+
+/// An attempt either goes on or has ended.
+#[derive(Clone, Debug)]
+pub enum Step<F> {
+    Next(Attempt<F>),
+    End(Ended<F>),
+}
+
+impl<F: Clone> Attempt<F> {
+    /// An attempt for a grant that keeps nothing.
+    pub fn stateless(attempt: String) -> Self {
+        Self {
+            keeps: Keeps::Nothing,
+            attempt,
+            base: None,
+            intent: None,
+            seen: None,
+            phase: Phase::Connecting,
+            why: None,
+        }
+    }
+
+    /// An attempt that sends `base`'s refresh token. `seen` is the state Secret's resourceVersion, None if there is none.
+    pub fn stateful(keeps: Keeps, base: StateRecord, seen: Option<String>, intent: Intent) -> Self {
+        Self {
+            keeps,
+            attempt: intent.attempt.clone(),
+            base: Some(base.without_intent()),
+            intent: Some(intent),
+            seen,
+            phase: Phase::Connecting,
+            why: None,
+        }
+    }
+
+    /// What to do next.
+    pub fn effect(&self) -> Effect {
+        match &self.phase {
+            Phase::Connecting => Effect::Connect,
+            Phase::WritingIntent => Effect::WriteIntent(Box::new(self.intended())),
+            Phase::ReadingIntent { tries } => Effect::ReadState { after: pause(*tries) },
+            Phase::Sending => Effect::Send,
+            Phase::Clearing => Effect::ClearIntent(Box::new(Write { replaces: self.seen.clone(), ..self.cleared() })),
+            Phase::Saving { write, tries, .. } => Effect::SaveReply { write: write.clone(), after: pause(*tries) },
+            Phase::ReadingForSave { tries, .. } => Effect::ReadState { after: pause(*tries) },
+        }
+    }
+
+    /// Whether a reply was received that isn't saved yet: such a process must not end.
+    pub fn holds_reply(&self) -> bool {
+        matches!(self.phase, Phase::Saving { .. } | Phase::ReadingForSave { .. })
+    }
+
+    /// Moves on. An event that doesn't belong to the current effect ends the attempt as superseded: nothing is assumed.
+    pub fn on(mut self, event: Event<F>) -> Step<F> {
+        match (self.phase.clone(), event) {
+            (Phase::Connecting, Event::Connected { now, send_by }) if self.keeps == Keeps::SingleUse => {
+                if let Some(intent) = &mut self.intent {
+                    (intent.started_at, intent.send_by) = (now, send_by);
+                }
+                self.go(Phase::WritingIntent)
+            }
+            (Phase::Connecting, Event::Connected { .. }) => self.go(Phase::Sending),
+            (Phase::Connecting, Event::Failed(NoToken::NotSpent(why) | NoToken::Unknown(why))) => {
+                let state = self.known_state();
+                Step::End(Ended::NotSpent { why, state })
+            }
+
+            (Phase::WritingIntent, Event::Written { resource_version }) => {
+                self.seen = Some(resource_version);
+                self.go(Phase::Sending)
+            }
+            (Phase::WritingIntent, Event::WriteRefused(why)) => {
+                let state = self.known_state();
+                Step::End(Ended::NotSpent { why, state })
+            }
+            (Phase::WritingIntent, Event::WriteInDoubt) => self.go(Phase::ReadingIntent { tries: 0 }),
+            (Phase::ReadingIntent { .. }, Event::Read { state: Some((record, resource_version)), .. })
+                if self.is_ours(&record) =>
+            {
+                self.seen = Some(resource_version);
+                self.go(Phase::Sending)
+            }
+            (Phase::ReadingIntent { .. }, Event::Read { .. }) => Step::End(Ended::Superseded),
+            (Phase::ReadingIntent { tries }, Event::ReadFailed) if tries < 3 => {
+                self.go(Phase::ReadingIntent { tries: tries + 1 })
+            }
+            // The intent may stand, but nothing was sent: whoever looks next finds it, and it is this boot's own.
+            (Phase::ReadingIntent { .. }, Event::ReadFailed) => Step::End(Ended::Superseded),
+
+            (Phase::Sending, Event::Received(issued)) => self.received(issued),
+            (Phase::Sending, Event::Failed(NoToken::NotSpent(why))) if self.keeps == Keeps::SingleUse => {
+                self.why = Some(NoToken::NotSpent(why));
+                self.go(Phase::Clearing)
+            }
+            // A token that may be used again isn't spent by anything.
+            (Phase::Sending, Event::Failed(NoToken::Unknown(why))) if self.keeps == Keeps::SingleUse => {
+                let state = self.intended_state();
+                Step::End(Ended::Unknown { why, state })
+            }
+            (Phase::Sending, Event::Failed(NoToken::NotSpent(why) | NoToken::Unknown(why))) => {
+                let state = self.known_state();
+                Step::End(Ended::NotSpent { why, state })
+            }
+
+            (Phase::Clearing, Event::Written { resource_version }) => {
+                self.seen = Some(resource_version);
+                let state = self.known_state();
+                self.not_spent(state)
+            }
+            // The intent stands, and is known not to have been spent by this process; another one judges it by its age.
+            (Phase::Clearing, Event::WriteInDoubt | Event::WriteRefused(_)) => self.not_spent(None),
+
+            (Phase::Saving { issued, write, .. }, Event::Written { resource_version }) => {
+                Step::End(if write.record.attempt.as_deref() == Some(&self.attempt) {
+                    Ended::Issued { issued, saved: Some((Box::new(write.record), resource_version)) }
+                } else {
+                    Ended::Superseded
+                })
+            }
+            (Phase::Saving { issued, tries, .. }, Event::WriteInDoubt | Event::WriteRefused(_)) => {
+                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            }
+            (Phase::ReadingForSave { issued, tries }, Event::ReadFailed) => {
+                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            }
+            (Phase::ReadingForSave { issued, tries }, Event::Read { state, credential_exists }) => {
+                self.save_over(issued, tries, state, credential_exists)
+            }
+            _ => Step::End(Ended::Superseded),
+        }
+    }
+
+    fn go(mut self, phase: Phase) -> Step<F> {
+        self.phase = phase;
+        Step::Next(self)
+    }
+
+    fn received(self, issued: Box<Issued>) -> Step<F> {
+        let Some(base) = &self.base else { return Step::End(Ended::Issued { issued, saved: None }) };
+        let write = Box::new(Write { record: self.replied(base, &issued), replaces: self.seen.clone() });
+        self.go(Phase::Saving { issued, write, tries: 0 })
+    }
+
+    /// Rule 4: the write after the reply is fenced by content.
+    fn save_over(
+        self,
+        issued: Box<Issued>,
+        tries: u32,
+        state: Option<(Box<StateRecord>, String)>,
+        credential_exists: bool,
+    ) -> Step<F> {
+        let Some(base) = self.base.clone() else { return Step::End(Ended::Superseded) };
+        let write = match state {
+            None if !credential_exists => return Step::End(Ended::Gone),
+            None => Write { record: self.replied(&base, &issued), replaces: None },
+            // An earlier write of ours took effect, and only its answer was lost.
+            Some((record, resource_version)) if record.attempt.as_deref() == Some(&self.attempt) => {
+                return Step::End(Ended::Issued { issued, saved: Some((record, resource_version)) });
+            }
+            Some((record, resource_version)) if self.is_ours(&record) || self.is_base(&record) => {
+                Write { record: self.replied(&record, &issued), replaces: Some(resource_version) }
+            }
+            Some((record, _)) if record.candidates.iter().chain(&record.aside).any(|c| c.attempt == self.attempt) => {
+                return Step::End(Ended::Superseded);
+            }
+            Some((record, resource_version)) => Write {
+                record: record.with_stray(&self.attempt, &base.lineage, (*issued).clone()),
+                replaces: Some(resource_version),
+            },
+        };
+        self.go(Phase::Saving { issued, write: Box::new(write), tries })
+    }
+
+    fn replied(&self, over: &StateRecord, issued: &Issued) -> StateRecord {
+        let sent = self.intent.as_ref().map(|intent| intent.token_hash.as_str());
+        over.with_reply(&self.attempt, sent, issued.clone())
+    }
+
+    fn is_ours(&self, record: &StateRecord) -> bool {
+        record.intent.as_ref().is_some_and(|intent| intent.attempt == self.attempt)
+    }
+
+    /// A reusable token's attempt has no intent: the state is still its own while the newest token is the one it began with.
+    fn is_base(&self, record: &StateRecord) -> bool {
+        self.keeps == Keeps::Reusable
+            && self.base.as_ref().is_some_and(|base| {
+                base.lineage == record.lineage && base.attempt == record.attempt && record.intent.is_none()
+            })
+    }
+
+    fn intended(&self) -> Write {
+        let base = self.base.clone();
+        let record = StateRecord { intent: self.intent.clone(), ..base.unwrap_or_default() };
+        Write { record, replaces: self.seen.clone() }
+    }
+
+    fn cleared(&self) -> Write {
+        Write { record: self.base.clone().unwrap_or_default(), replaces: None }
+    }
+
+    fn known_state(&self) -> Option<(Box<StateRecord>, String)> {
+        Some((Box::new(self.base.clone()?), self.seen.clone()?))
+    }
+
+    fn intended_state(&self) -> Option<(Box<StateRecord>, String)> {
+        Some((Box::new(self.intended().record), self.seen.clone()?))
+    }
+
+    fn not_spent(self, state: Option<(Box<StateRecord>, String)>) -> Step<F> {
+        Step::End(match self.why {
+            Some(NoToken::NotSpent(why) | NoToken::Unknown(why)) => Ended::NotSpent { why, state },
+            None => Ended::Superseded,
+        })
+    }
+}
+
+/// Pauses between the tries of one effect: none before the first, then doubling from 100 ms to 5 s.
+fn pause(tries: u32) -> Duration {
+    match tries {
+        0 => Duration::ZERO,
+        tries => Duration::from_millis(100).saturating_mul(1 << tries.min(7)).min(Duration::from_secs(5)),
+    }
+}

@@ -1,0 +1,385 @@
+//! A spec and its provider → a `Checked` credential, or the sentence that says what to write instead. What CEL can judge,
+//! it has judged at apply time; here is the rest, and what an older CRD may have let through.
+
+use std::{collections::BTreeSet, str::FromStr, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    checked::{
+        Checked, ClientSource, Grant, HeaderSource, InputRef, Output, ParameterSource, RefreshSends, RequestSource,
+        Scopes, TextSource, ValueSource,
+    },
+    decide::Rules,
+    fingerprint,
+    merge::{merge_request, merge_response},
+    observed::Problem,
+    references,
+    rotation::Keeps,
+    schedule::{Margin, RefreshPolicy},
+    unsupported,
+};
+use crate::{
+    api::{
+        BasicEncoding, ClientSpec, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec,
+        Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText,
+    },
+    oauth::{
+        reply::{Lifetime, ReplyPaths, ReplyRules, ReplyShape},
+        request::{Authentication, ParameterMapping, RequestShape},
+        values::SecretText,
+    },
+    template::Template,
+};
+
+/// A provider, wherever it came from.
+#[derive(Clone, Debug)]
+pub struct GivenProvider<'a> {
+    pub spec: &'a ProviderSpec,
+    /// Where the Secrets that it names are.
+    pub namespace: &'a str,
+    /// From `allowedAddresses`, of the cluster kind only.
+    pub allowed_addresses: &'a [String],
+    /// Names the object, for its rate limit.
+    pub id: String,
+}
+
+/// What the operator's flags say.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub request_timeout: Duration,
+    /// Output types that are allowed beside the three that are harmless.
+    pub secret_types: Vec<String>,
+}
+
+/// Secret types without power over the cluster.
+const HARMLESS_TYPES: [&str; 3] = ["Opaque", "kubernetes.io/basic-auth", "kubernetes.io/dockerconfigjson"];
+
+type Checks<T> = Result<T, Problem>;
+
+fn invalid(message: impl Into<String>) -> Problem {
+    Problem::stalled(Reason::InvalidSpec, message)
+}
+
+/// Checks the credential `name` of `namespace`.
+pub fn validate(
+    namespace: &str,
+    name: &str,
+    spec: &OAuthCredentialSpec,
+    provider: &GivenProvider<'_>,
+    limits: &Limits,
+) -> Checks<Checked> {
+    unsupported::refuse(spec, provider.spec)?;
+    let own: Arc<str> = namespace.into();
+    let shared: Arc<str> = provider.namespace.into();
+    let client = client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
+    let grant = grant(spec, &own)?;
+    let parameters = parameters(&spec.parameters, &own);
+    refuse_overridden(spec, provider.spec)?;
+
+    let token = endpoint(provider.spec.endpoints.as_ref().and_then(|endpoints| endpoints.token.as_deref()))?;
+    let refresh_url = provider.spec.endpoints.as_ref().and_then(|endpoints| endpoints.refresh.as_deref());
+    let refresh_url = refresh_url.map_or_else(|| Ok(token.clone()), |url| endpoint(Some(url)))?;
+    let first_request = provider.spec.token_request.clone().unwrap_or_default();
+    let refresh_request = merge_request(&first_request, provider.spec.refresh_request.as_ref());
+    let first_response = provider.spec.token_response.clone().unwrap_or_default();
+    let refresh_response = merge_response(&first_response, provider.spec.refresh_response.as_ref());
+    let lifetimes = lifetimes(provider.spec)?;
+    let first = request(token, &first_request, &first_response, &client, &shared, lifetimes)?;
+    let refresh = request(refresh_url, &refresh_request, &refresh_response, &client, &shared, lifetimes)?;
+    let array = provider.spec.scope_format == Some(ScopeFormat::Array);
+
+    Ok(Checked {
+        rules: rules(spec, provider.spec, &grant, limits)?,
+        scopes: scopes(spec, array, provider.spec.scope_separator.as_deref()),
+        refresh_sends: refresh_sends(provider.spec.refresh_request.as_ref()),
+        servers: servers(&[&first.url, &refresh.url]),
+        ca: provider.spec.tls.as_ref().and_then(|tls| tls.ca_secret_ref.as_ref()).map(|key| input(&shared, key)),
+        allowed_addresses: allowed_addresses(provider.allowed_addresses)?,
+        rate_limit: provider.spec.rate_limit.clone().map(|limit| (provider.id.clone(), limit)),
+        output: output(spec.secret.as_ref(), spec.output_name(name), limits)?,
+        inputs: references::inputs(namespace, spec, provider.spec, provider.namespace),
+        provider_hash: fingerprint::provider(provider.spec),
+        grant,
+        client,
+        parameters,
+        first,
+        refresh,
+    })
+}
+
+fn endpoint(url: Option<&str>) -> Checks<Url> {
+    let url = url.ok_or_else(|| invalid("The provider names no token endpoint: set endpoints.token."))?;
+    Url::parse(url).map_err(|error| {
+        invalid(format!("The token endpoint is not a URL ({error}): correct endpoints.token or endpoints.refresh."))
+    })
+}
+
+fn input(namespace: &Arc<str>, key: &SecretKeyRef) -> InputRef {
+    InputRef { namespace: namespace.clone(), name: key.name.0.clone(), key: key.key.0.clone() }
+}
+
+/// Client material comes whole from one side; the way of authenticating may come from the provider.
+fn client(
+    own: Option<&ClientSpec>,
+    own_namespace: &Arc<str>,
+    shared: Option<&ClientSpec>,
+    shared_namespace: &Arc<str>,
+) -> Checks<ClientSource> {
+    let (material, namespace) = match own.filter(|client| client.has_material()) {
+        Some(client) => (Some(client), own_namespace),
+        None => (shared.filter(|client| client.has_material()), shared_namespace),
+    };
+    let way = own.filter(|client| client.authentication.is_some()).or(shared);
+    let id = material.and_then(|client| match (&client.id, &client.id_secret_ref) {
+        (Some(id), _) => Some(TextSource::Literal(SecretText::new(id.0.clone()))),
+        (None, key) => key.as_ref().map(|key| TextSource::Input(input(namespace, key))),
+    });
+    let secret = material.and_then(|client| client.secret_ref.as_ref()).map(|key| input(namespace, key));
+    let authentication = match way.and_then(|client| client.authentication) {
+        Some(named) => unsupported::authentication(named)?,
+        None if secret.is_some() => Authentication::ClientSecretBasic,
+        None => Authentication::None,
+    };
+    if authentication != Authentication::None && (secret.is_none() || id.is_none()) {
+        return Err(invalid(
+            "This client authentication needs a client id and a client secret: set client.id (or client.idSecretRef) and client.secretRef, on the credential or on the provider.",
+        ));
+    }
+    let basic_encoding = way.and_then(|client| client.basic_encoding).unwrap_or(BasicEncoding::Form);
+    Ok(ClientSource { id, secret, authentication, basic_encoding })
+}
+
+fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
+    if let Some(grant) = &spec.grant.refresh_token {
+        return Ok(Grant::RefreshToken {
+            seed: input(namespace, &grant.secret_ref),
+            redirect_uri: grant.redirect_uri.as_ref().map(|uri| uri.0.clone()),
+        });
+    }
+    if spec.grant.client_credentials.is_some() {
+        return Ok(Grant::ClientCredentials);
+    }
+    Err(invalid("grant takes exactly one member, such as clientCredentials or refreshToken."))
+}
+
+fn text(value: &str) -> TextSource {
+    TextSource::Literal(SecretText::new(value))
+}
+
+fn parameters(parameters: &[Parameter], namespace: &Arc<str>) -> Vec<ParameterSource> {
+    let value = |parameter: &Parameter| match (&parameter.value, &parameter.value_secret_ref, &parameter.json_value) {
+        (Some(value), _, _) => ValueSource::Text(text(value)),
+        (None, Some(key), _) => ValueSource::Text(TextSource::Input(input(namespace, key))),
+        (None, None, json) => ValueSource::Json(json.clone().unwrap_or(serde_json::Value::Null)),
+    };
+    parameters
+        .iter()
+        .map(|parameter| ParameterSource {
+            name: parameter.name.0.clone(),
+            value: value(parameter),
+            location: parameter.location,
+        })
+        .collect()
+}
+
+/// Nothing of a provider can be overridden by a credential.
+fn refuse_overridden(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Checks<()> {
+    let set = provider.token_request.as_ref().and_then(|request| request.parameters.as_deref()).unwrap_or_default();
+    match spec.parameters.iter().find(|own| set.iter().any(|shared| shared.name == own.name)) {
+        Some(own) => Err(invalid(format!(
+            "The provider sets the parameter {} itself: remove it from spec.parameters.",
+            &*own.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn request(
+    url: Url,
+    spec: &RequestSpec,
+    response: &ResponseSpec,
+    client: &ClientSource,
+    namespace: &Arc<str>,
+    lifetimes: Lifetimes,
+) -> Checks<RequestSource> {
+    let authentication = spec.authentication.map_or(Ok(client.authentication), unsupported::authentication)?;
+    if authentication != Authentication::None && client.secret.is_none() {
+        return Err(invalid("The request's authentication needs a client secret: set client.secretRef."));
+    }
+    Ok(RequestSource {
+        url,
+        shape: RequestShape {
+            method: spec.method.unwrap_or_default(),
+            encoding: spec.encoding.unwrap_or_default(),
+            headers: Vec::new(),
+            parameters: Vec::new(),
+            mapping: spec.mapping.iter().flatten().map(ParameterMapping::from).collect(),
+            authentication,
+            basic_encoding: client.basic_encoding,
+        },
+        headers: headers(spec.headers.as_deref().unwrap_or_default(), namespace)?,
+        parameters: parameters(spec.parameters.as_deref().unwrap_or_default(), namespace),
+        reply: reply(response, lifetimes)?,
+    })
+}
+
+fn headers(headers: &[Header], namespace: &Arc<str>) -> Checks<Vec<(http::HeaderName, HeaderSource)>> {
+    headers
+        .iter()
+        .map(|header| {
+            let name = http::HeaderName::from_str(&header.name)
+                .map_err(|_| invalid(format!("{} is not a header name: correct tokenRequest.headers.", header.name)))?;
+            let source = match (&header.value, &header.value_secret_ref, &header.template) {
+                (Some(value), _, _) => HeaderSource::Text(text(value)),
+                (None, Some(key), _) => HeaderSource::Text(TextSource::Input(input(namespace, key))),
+                (None, None, template) => {
+                    let source = template.as_deref().unwrap_or_default();
+                    let parsed = Template::parse(source);
+                    HeaderSource::Template(
+                        parsed.map_err(|error| invalid(format!("The template of header {}: {error}", header.name)))?,
+                    )
+                }
+            };
+            Ok((name, source))
+        })
+        .collect()
+}
+
+fn scopes(spec: &OAuthCredentialSpec, array: bool, separator: Option<&str>) -> Scopes {
+    let scopes: Vec<String> = spec.scopes.iter().map(|scope| scope.0.clone()).collect();
+    match scopes.is_empty() {
+        true => Scopes::None,
+        false if array => Scopes::Array(scopes),
+        false => Scopes::Joined(scopes.join(separator.unwrap_or(" "))),
+    }
+}
+
+fn refresh_sends(spec: Option<&RequestSpec>) -> RefreshSends {
+    let mapping = spec.and_then(|spec| spec.mapping.as_deref()).unwrap_or_default();
+    let names = |parameter: &str| mapping.iter().any(|m| m.parameter == parameter && m.placement != Placement::Omit);
+    RefreshSends { scope: names("scope"), redirect_uri: names("redirect_uri") }
+}
+
+fn servers(urls: &[&Url]) -> Vec<String> {
+    let origins: BTreeSet<String> = urls.iter().map(|url| url.origin().ascii_serialization()).collect();
+    origins.into_iter().collect()
+}
+
+fn allowed_addresses(ranges: &[String]) -> Checks<Vec<IpNet>> {
+    let parse = |range: &String| {
+        IpNet::from_str(range)
+            .map_err(|_| invalid(format!("allowedAddresses: {range} is not a CIDR range such as 10.0.0.0/8.")))
+    };
+    ranges.iter().map(parse).collect()
+}
+
+#[derive(Clone, Copy)]
+struct Lifetimes {
+    default: Lifetime,
+    max: Option<Duration>,
+}
+
+fn lifetimes(provider: &ProviderSpec) -> Checks<Lifetimes> {
+    let default = match provider.default_lifetime.as_deref() {
+        None => Lifetime::default(),
+        Some("Never") => Lifetime::Never,
+        Some(text) => Lifetime::For(duration("defaultLifetime", text)?),
+    };
+    let max = provider.max_lifetime.as_deref().map(|text| duration("maxLifetime", text)).transpose()?;
+    Ok(Lifetimes { default, max })
+}
+
+fn reply(spec: &ResponseSpec, lifetimes: Lifetimes) -> Checks<ReplyShape> {
+    let path = |path: &Option<JsonPathText>| path.as_ref().map(|path| path.0.clone());
+    let texts = |texts: &[ShortText]| texts.iter().map(|text| text.0.clone()).collect::<Vec<_>>();
+    let codes = |codes: &Option<Vec<ShortText>>| texts(codes.as_deref().unwrap_or_default());
+    let paths = ReplyPaths {
+        access_token: path(&spec.access_token),
+        refresh_token: path(&spec.refresh_token),
+        token_type: path(&spec.token_type),
+        scope: path(&spec.scope),
+        id_token: path(&spec.id_token),
+        expires_in: path(&spec.expires_in),
+        expires_at: path(&spec.expires_at),
+        refresh_token_expires_in: path(&spec.refresh_token_expires_in),
+        refresh_token_expires_at: path(&spec.refresh_token_expires_at),
+        error: path(&spec.error),
+        success: spec.success.as_ref().map(|success| (success.path.0.clone(), texts(&success.values))),
+    };
+    let rules = ReplyRules {
+        encoding: spec.encoding.unwrap_or_default(),
+        expires_in_unit: spec.expires_in_unit.unwrap_or_default(),
+        permanent_errors: codes(&spec.permanent_errors),
+        temporary_errors: codes(&spec.temporary_errors),
+        default_lifetime: lifetimes.default,
+        max_lifetime: lifetimes.max,
+    };
+    ReplyShape::new(&paths, rules).map_err(|error| invalid(format!("tokenResponse or refreshResponse: {error}.")))
+}
+
+/// Go's syntax, as in metav1.Duration; positive.
+fn duration(field: &str, text: &str) -> Checks<Duration> {
+    let parsed = kube::core::Duration::from_str(text).ok().filter(|duration| !duration.is_negative());
+    parsed
+        .map(Duration::from)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| invalid(format!("{field}: {text} is not a duration such as 90s, 15m or 1h30m.")))
+}
+
+fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, limits: &Limits) -> Checks<Rules> {
+    let policy = provider.refresh_tokens.clone().unwrap_or_default();
+    let optional =
+        |field, text: &Option<crate::api::DurationText>| text.as_deref().map(|text| duration(field, text)).transpose();
+    let refresh = spec.refresh.clone().unwrap_or_default();
+    let keeps = match grant {
+        Grant::ClientCredentials => Keeps::Nothing,
+        Grant::RefreshToken { .. } if policy.single_use => Keeps::SingleUse,
+        Grant::RefreshToken { .. } => Keeps::Reusable,
+    };
+    let margin = match (optional("refresh.before", &refresh.before)?, refresh.before_percent) {
+        (Some(before), _) => Margin::Before(before),
+        (None, Some(percent)) => Margin::Percent(percent),
+        (None, None) => Margin::Default,
+    };
+    let idle = optional("refreshTokens.idleLifetime", &policy.idle_lifetime)?;
+    Ok(Rules {
+        keeps,
+        policy: RefreshPolicy {
+            margin,
+            earliest: optional("refreshTokens.earliestRefresh", &policy.earliest_refresh)?,
+            revokes_access_token: policy.revokes_access_token,
+            idle_lifetime: idle.filter(|_| keeps != Keeps::Nothing),
+        },
+        suspend: spec.suspend,
+        reuse_grace_period: optional("refreshTokens.reuseGracePeriod", &policy.reuse_grace_period)?,
+        request_timeout: limits.request_timeout,
+    })
+}
+
+fn output(spec: Option<&SecretSpec>, name: String, limits: &Limits) -> Checks<Output> {
+    let hash = fingerprint::output(spec, &name);
+    let spec = spec.cloned().unwrap_or_default();
+    let type_ = spec.type_.map_or_else(|| "Opaque".to_owned(), |type_| type_.0);
+    if !HARMLESS_TYPES.contains(&type_.as_str()) && !limits.secret_types.contains(&type_) {
+        return Err(invalid(format!(
+            "spec.secret.type {type_} is not allowed: use Opaque, kubernetes.io/basic-auth or kubernetes.io/dockerconfigjson, or have the operator started with --allow-secret-type."
+        )));
+    }
+    let parse = |(key, source): (String, crate::api::TemplateText)| {
+        let template = Template::parse(&source);
+        template
+            .map(|template| (key.clone(), template))
+            .map_err(|error| invalid(format!("spec.secret.template, key {key}: {error}")))
+    };
+    Ok(Output {
+        name,
+        type_,
+        labels: spec.labels.into_iter().map(|(key, value)| (key, value.0)).collect(),
+        annotations: spec.annotations.into_iter().map(|(key, value)| (key, value.0)).collect(),
+        owned: spec.deletion_policy == crate::api::DeletionPolicy::Delete,
+        templates: spec.template.into_iter().map(parse).collect::<Checks<_>>()?,
+        hash,
+    })
+}

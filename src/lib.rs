@@ -1,0 +1,16 @@
+//! oauth-operator keeps OAuth 2.0 access tokens fresh in Kubernetes Secrets.
+//!
+//! `api` holds the resources, `oauth` the protocol (it knows no Kubernetes), `credential` the decisions (no I/O and no
+//! clock), `secrets` the Secrets' contents, `controller` the effects, `operate` what any operator needs.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod api;
+pub mod clock;
+pub mod controller;
+pub mod credential;
+pub mod oauth;
+pub mod operate;
+pub mod secrets;
+pub mod template;

@@ -1,0 +1,141 @@
+//! The operator: reads its flags, sets up what is around the work, and works until it is asked to end.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use kube::Config;
+use oauth_operator::{
+    controller::{Controller, Settings, run::Parts},
+    credential::{fingerprint, record::Holder, validate::Limits},
+    oauth::{
+        egress::{EgressRule, EgressRules},
+        transport::{Transport, TransportConfig},
+    },
+    operate::{
+        events::Events,
+        flags::{AddressRule, Flags},
+        health::{self, Readiness},
+        leader::{self, Leadership, LeaseConfig},
+        metrics::Metrics,
+        requests,
+        shutdown::Shutdown,
+        telemetry,
+    },
+    secrets::input::RequiredLabel,
+};
+use tokio::net::TcpListener;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    requests::install_crypto_provider();
+    let started = telemetry::init(flags.log_format, &flags.log_level).map_err(Failure::from).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(operate(flags))
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("oauth-operator can't go on: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn operate(flags: Flags) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signal()?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let config = Config::infer().await?;
+    let operator_namespace = flags.resolve_operator_namespace(&config);
+    let client = requests::client(config, metrics.clone())?;
+    let readiness = Readiness::awaiting([
+        (
+            "watches",
+            "the credentials and providers are not yet listed; are the CRDs and the RBAC rules installed?".to_owned(),
+        ),
+        ("secrets", "the Secrets are not yet listed; are the RBAC rules installed?".to_owned()),
+    ]);
+    let listener = TcpListener::bind(flags.metrics_listen).await?;
+    tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving /metrics, /healthz and /readyz");
+    let (end, ended) = Shutdown::by_hand();
+    let served = health::serve(listener, readiness.clone(), metrics.clone(), ended);
+
+    let identity = leader::identity();
+    let transport = transport(&flags)?;
+    let (leadership, election) = if flags.leader_election {
+        let lease = LeaseConfig {
+            namespace: operator_namespace.clone(),
+            name: "oauth-operator".to_owned(),
+            identity: identity.clone(),
+            duration: flags.lease_duration,
+        };
+        let (leadership, task) = leader::lead(client.clone(), lease, shutdown.clone(), metrics.clone());
+        (leadership, Some(task))
+    } else {
+        metrics.leader(true);
+        (Leadership::always(), None)
+    };
+    let (events, _publishing) = Events::start(client.clone(), identity.clone(), metrics.clone());
+
+    let controller = Controller::new(Parts {
+        client: client.clone(),
+        transport,
+        leadership: leadership.clone(),
+        metrics,
+        events,
+        settings: settings(&flags, operator_namespace, &identity),
+        max_concurrent_refreshes: flags.max_concurrent_refreshes.into(),
+    });
+    Arc::clone(&controller).run(client, flags.namespaces, readiness, shutdown).await;
+
+    leadership.release();
+    if let Some(election) = election {
+        election.await?;
+    }
+    end.request();
+    served.await?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn transport(flags: &Flags) -> Result<Transport, Failure> {
+    let rule = |rule: &AddressRule| match rule {
+        AddressRule::Cidr(range) => EgressRule::Cidr(*range),
+        AddressRule::Host(name) => EgressRule::Host(name.clone()),
+    };
+    let ca_files = flags.ca_file.iter().map(std::fs::read).collect::<Result<_, _>>()?;
+    Ok(Transport::new(TransportConfig {
+        egress: EgressRules {
+            allow: flags.allow_egress.iter().map(rule).collect(),
+            deny: flags.deny_egress.iter().map(rule).collect(),
+            allow_insecure_http: flags.allow_insecure_http,
+        },
+        ca_files,
+        proxy: flags.egress_proxy.clone(),
+        request_timeout: flags.request_timeout,
+        ..TransportConfig::default()
+    })?)
+}
+
+fn settings(flags: &Flags, operator_namespace: String, identity: &str) -> Settings {
+    let egress = format!(
+        "{:?} {:?} {} {:?}",
+        flags.allow_egress, flags.deny_egress, flags.allow_insecure_http, flags.egress_proxy
+    );
+    let pod = std::env::var("POD_UID").ok().or_else(|| hostname::get().ok()?.into_string().ok()).unwrap_or_default();
+    Settings {
+        limits: Limits { request_timeout: flags.request_timeout, secret_types: flags.allow_secret_types.clone() },
+        operator_namespace,
+        required_label: flags
+            .require_input_label
+            .clone()
+            .map(|label| RequiredLabel { key: label.key, value: label.value }),
+        settings_hash: fingerprint::hash(&egress),
+        holder: Holder { pod, boot: identity.to_owned() },
+        seed_key: rand::random(),
+    }
+}

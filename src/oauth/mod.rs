@@ -1,0 +1,18 @@
+//! The OAuth 2.0 protocol: requests, replies, failures, egress rules and the one path that every token request takes.
+//!
+//! Nothing here knows Kubernetes. Grants, client authentication and encodings are data; which request to send, and what
+//! to do about its outcome, is decided elsewhere.
+
+pub mod codes;
+pub mod egress;
+pub mod encode;
+pub mod failure;
+pub mod fields;
+mod jsonpath;
+mod lifetime;
+pub mod reply;
+pub mod request;
+pub mod resolve;
+pub mod tls;
+pub mod transport;
+pub mod values;

@@ -1,0 +1,302 @@
+//! The operator's Prometheus metrics.
+//!
+//! Every label value is static: nothing from a user, an object's name or a server becomes one. They are served by `health`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+use crate::api::Reason;
+
+/// An enum whose every value is one static label value.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($variant,)+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The label value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// How a refresh ended.
+    Outcome { Success = "success", Failure = "failure", }
+}
+labels! {
+    /// What a request asks of the API server.
+    Verb {
+        Get = "get",
+        List = "list",
+        Watch = "watch",
+        Create = "create",
+        Update = "update",
+        Patch = "patch",
+        Apply = "apply",
+        Delete = "delete",
+    }
+}
+labels! {
+    /// What a request is about.
+    Resource {
+        Credentials = "oauthcredentials",
+        CredentialStatus = "oauthcredentials/status",
+        Providers = "oauthproviders",
+        ClusterProviders = "clusteroauthproviders",
+        Secrets = "secrets",
+        Namespaces = "namespaces",
+        Leases = "leases",
+        Events = "events",
+        ServiceAccounts = "serviceaccounts",
+        ConfigMaps = "configmaps",
+        Other = "other",
+    }
+}
+labels! {
+    /// Where work waits.
+    Queue { Reconcile = "reconcile", Exchange = "exchange", }
+}
+labels! {
+    /// Why an Event was not published.
+    Dropped { QueueFull = "queue_full", RateLimited = "rate_limited", Refused = "refused", }
+}
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// All metrics of this process. Clones share them.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    refreshes: Family<Labels<2>, Counter>,
+    exchange_duration: Histogram,
+    api_requests: Family<Labels<2>, Counter>,
+    queue_depth: Family<Labels<1>, Gauge>,
+    queue_wait: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    credentials: Family<Labels<1>, Gauge>,
+    stalled: Gauge,
+    overdue: Gauge,
+    leader: Gauge,
+    lease_renew_failures: Counter,
+    watch_restarts: Family<Labels<1>, Counter>,
+    reconcile_errors: Family<Labels<1>, Counter>,
+    events_dropped: Family<Labels<1>, Counter>,
+}
+
+impl Metrics {
+    /// A registry of its own. `version` goes into `oauth_operator_build_info`.
+    pub fn new(version: &'static str) -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("oauth_operator"),
+            refreshes: Family::default(),
+            exchange_duration: seconds(),
+            api_requests: Family::default(),
+            queue_depth: Family::default(),
+            queue_wait: Family::new_with_constructor(seconds),
+            credentials: Family::default(),
+            stalled: Gauge::default(),
+            overdue: Gauge::default(),
+            leader: Gauge::default(),
+            lease_renew_failures: Counter::default(),
+            watch_restarts: Family::default(),
+            reconcile_errors: Family::default(),
+            events_dropped: Family::default(),
+        };
+        inner.register(version);
+        inner.start_at_zero();
+        Self(Arc::new(inner))
+    }
+
+    /// A refresh ended.
+    pub fn refreshed(&self, outcome: Outcome, reason: Reason) {
+        let labels = [("outcome", outcome.as_str()), ("reason", reason.as_str())];
+        self.0.refreshes.get_or_create(&labels).inc();
+    }
+
+    /// One request to a token server took this long, connecting included.
+    pub fn exchanged(&self, took: Duration) {
+        self.0.exchange_duration.observe(took.as_secs_f64());
+    }
+
+    /// A request to the API server was sent.
+    pub fn api_request(&self, verb: Verb, resource: Resource) {
+        let labels = [("verb", verb.as_str()), ("resource", resource.as_str())];
+        self.0.api_requests.get_or_create(&labels).inc();
+    }
+
+    /// This many items wait.
+    pub fn queue_depth(&self, queue: Queue, depth: usize) {
+        self.0.queue_depth.get_or_create(&[("queue", queue.as_str())]).set(gauge(depth));
+    }
+
+    /// An item left its queue; it had been due this long.
+    pub fn queue_wait(&self, queue: Queue, waited: Duration) {
+        self.0.queue_wait.get_or_create(&[("queue", queue.as_str())]).observe(waited.as_secs_f64());
+    }
+
+    /// How many credentials there are, by Ready, and how many of all are Stalled.
+    pub fn credentials(&self, ready: usize, not_ready: usize, stalled: usize) {
+        self.0.credentials.get_or_create(&[("ready", "true")]).set(gauge(ready));
+        self.0.credentials.get_or_create(&[("ready", "false")]).set(gauge(not_ready));
+        self.0.stalled.set(gauge(stalled));
+    }
+
+    /// How many refreshes are past the time they were due.
+    pub fn overdue_refreshes(&self, count: usize) {
+        self.0.overdue.set(gauge(count));
+    }
+
+    /// Whether this process leads.
+    pub fn leader(&self, leads: bool) {
+        self.0.leader.set(i64::from(leads));
+    }
+
+    /// A renewal of the Lease failed.
+    pub fn lease_renew_failure(&self) {
+        self.0.lease_renew_failures.inc();
+    }
+
+    /// A watch broke and starts again.
+    pub fn watch_restart(&self, resource: Resource) {
+        self.0.watch_restarts.get_or_create(&[("resource", resource.as_str())]).inc();
+    }
+
+    /// A reconcile failed. `kind` is one of the error enum's own static labels.
+    pub fn reconcile_error(&self, kind: &'static str) {
+        self.0.reconcile_errors.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// An Event was not published.
+    pub fn event_dropped(&self, why: Dropped) {
+        self.0.events_dropped.get_or_create(&[("reason", why.as_str())]).inc();
+    }
+
+    /// All metrics as OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // A String takes whatever is written; half a scrape would be dropped by its missing `# EOF`.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.0.registry);
+        text
+    }
+}
+
+impl Inner {
+    /// Registers them. The library appends `_total`, `_info` and the unit to the names.
+    fn register(&mut self, version: &'static str) {
+        let registry = &mut self.registry;
+        registry.register("build", "The operator's version", Info::new([("version", version)]));
+        registry.register("refreshes", "Refreshes by how they ended", self.refreshes.clone());
+        registry.register_with_unit(
+            "exchange_duration",
+            "Time of one request to a token server",
+            Unit::Seconds,
+            self.exchange_duration.clone(),
+        );
+        registry.register("api_requests", "Requests sent to the Kubernetes API server", self.api_requests.clone());
+        registry.register("queue_depth", "Items that wait in a queue", self.queue_depth.clone());
+        registry.register_with_unit(
+            "queue_wait",
+            "Time from due to taken out of a queue",
+            Unit::Seconds,
+            self.queue_wait.clone(),
+        );
+        registry.register("credentials", "OAuthCredentials by Ready", self.credentials.clone());
+        registry.register("stalled_credentials", "OAuthCredentials that wait for a person", self.stalled.clone());
+        registry.register("overdue_refreshes", "Refreshes past the time they were due", self.overdue.clone());
+        registry.register("leader", "1 where this process leads, else 0", self.leader.clone());
+        registry.register(
+            "lease_renew_failures",
+            "Renewals of the Lease that failed while leading",
+            self.lease_renew_failures.clone(),
+        );
+        registry.register("watch_restarts", "Watches that broke and started again", self.watch_restarts.clone());
+        registry.register("reconcile_errors", "Reconciles that failed", self.reconcile_errors.clone());
+        registry.register("events_dropped", "Kubernetes Events not published", self.events_dropped.clone());
+    }
+
+    /// Makes what is always there visible from the first scrape, so that `rate()` and alerts see the first step.
+    fn start_at_zero(&self) {
+        for queue in Queue::ALL {
+            let _ = self.queue_depth.get_or_create(&[("queue", queue.as_str())]);
+            let _ = self.queue_wait.get_or_create(&[("queue", queue.as_str())]);
+        }
+        for ready in ["true", "false"] {
+            let _ = self.credentials.get_or_create(&[("ready", ready)]);
+        }
+        for why in Dropped::ALL {
+            let _ = self.events_dropped.get_or_create(&[("reason", why.as_str())]);
+        }
+        let issued = [("outcome", Outcome::Success.as_str()), ("reason", Reason::Issued.as_str())];
+        let _ = self.refreshes.get_or_create(&issued);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// From a local server's milliseconds to a time-out's minute.
+fn seconds() -> Histogram {
+    Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_under_conventional_names() {
+        let metrics = Metrics::new("1.2.3");
+        metrics.refreshed(Outcome::Failure, Reason::InvalidGrant);
+        metrics.exchanged(Duration::from_millis(20));
+        metrics.api_request(Verb::Apply, Resource::Secrets);
+        metrics.queue_depth(Queue::Exchange, 7);
+        metrics.credentials(3, 2, 1);
+        metrics.leader(true);
+        metrics.lease_renew_failure();
+        metrics.watch_restart(Resource::Secrets);
+        metrics.reconcile_error("conflict");
+        metrics.overdue_refreshes(4);
+        metrics.event_dropped(Dropped::QueueFull);
+        let text = metrics.encode();
+        for line in [
+            "oauth_operator_build_info{version=\"1.2.3\"} 1",
+            "oauth_operator_refreshes_total{outcome=\"failure\",reason=\"InvalidGrant\"} 1",
+            "oauth_operator_refreshes_total{outcome=\"success\",reason=\"Issued\"} 0",
+            "oauth_operator_exchange_duration_seconds_bucket{le=\"0.025\"} 1",
+            "oauth_operator_api_requests_total{verb=\"apply\",resource=\"secrets\"} 1",
+            "oauth_operator_queue_depth{queue=\"exchange\"} 7",
+            "oauth_operator_queue_wait_seconds_count{queue=\"reconcile\"} 0",
+            "oauth_operator_credentials{ready=\"true\"} 3",
+            "oauth_operator_credentials{ready=\"false\"} 2",
+            "oauth_operator_stalled_credentials 1",
+            "oauth_operator_overdue_refreshes 4",
+            "oauth_operator_leader 1",
+            "oauth_operator_lease_renew_failures_total 1",
+            "oauth_operator_watch_restarts_total{resource=\"secrets\"} 1",
+            "oauth_operator_reconcile_errors_total{kind=\"conflict\"} 1",
+            "oauth_operator_events_dropped_total{reason=\"queue_full\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

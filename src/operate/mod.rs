@@ -1,0 +1,15 @@
+//! What any operator needs around its work: flags, logs, metrics, health, API requests, leadership, Events and shutdown.
+//!
+//! Nothing here knows what a credential is or when a token is refreshed.
+
+pub mod deadline;
+pub mod events;
+mod flag_values;
+pub mod flags;
+pub mod health;
+pub mod leader;
+mod lease;
+pub mod metrics;
+pub mod requests;
+pub mod shutdown;
+pub mod telemetry;

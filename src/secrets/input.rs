@@ -1,0 +1,74 @@
+//! Input Secrets: the values that a request needs, taken out of a Secret and nothing else. Read, never written.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use zeroize::Zeroize;
+
+use crate::{api::Reason, credential::observed::Problem, oauth::values::SecretText};
+
+/// A label that an input Secret must bear (`--require-input-label`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredLabel {
+    pub key: String,
+    /// None: any value.
+    pub value: Option<String>,
+}
+
+/// The values of `keys` in a Secret that was just read. The Secret's own bytes are wiped.
+pub fn values<'a>(
+    name: &str,
+    secret: Option<Secret>,
+    keys: impl IntoIterator<Item = &'a str>,
+    required: Option<&RequiredLabel>,
+) -> Result<BTreeMap<String, SecretText>, Problem> {
+    let Some(secret) = secret else {
+        return Err(missing(format!("The Secret {name} doesn't exist: create it, or correct the reference.")));
+    };
+    if let Some(label) = required
+        && !bears(&secret, label)
+    {
+        return Err(Problem::stalled(
+            Reason::NotAllowed,
+            format!(
+                "The Secret {name} lacks the label {}, which this operator requires of every input: add it.",
+                label.key
+            ),
+        ));
+    }
+    let mut data = secret.data.unwrap_or_default();
+    let values = keys.into_iter().map(|key| {
+        let bytes = data
+            .get(key)
+            .ok_or_else(|| missing(format!("The Secret {name} has no key {key}: add it, or correct the reference.")))?;
+        Ok((key.to_owned(), text(name, key, &bytes.0)?))
+    });
+    let values = values.collect();
+    data.values_mut().for_each(|bytes| bytes.0.zeroize());
+    values
+}
+
+fn missing(message: String) -> Problem {
+    Problem::passing(Reason::SourceSecretNotFound, message)
+}
+
+fn bears(secret: &Secret, label: &RequiredLabel) -> bool {
+    let found = secret.metadata.labels.as_ref().and_then(|labels| labels.get(&label.key));
+    found.is_some_and(|found| label.value.as_ref().is_none_or(|value| value == found))
+}
+
+/// A value is text. An accidental line break at its end (`echo` without -n) would be sent as part of the secret, and the
+/// server's answer would never say so.
+fn text(name: &str, key: &str, bytes: &[u8]) -> Result<SecretText, Problem> {
+    let invalid =
+        |what: &str| Problem::stalled(Reason::InvalidSpec, format!("The key {key} of the Secret {name} {what}"));
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid("is not UTF-8 text: correct its value."))?;
+    if text.is_empty() {
+        return Err(invalid("is empty: put the value there."));
+    }
+    let single_line = text.trim_end_matches(['\r', '\n']);
+    if single_line.len() < text.len() && !single_line.contains('\n') {
+        return Err(invalid("ends with a line break: write it without one (printf or echo -n)."));
+    }
+    Ok(SecretText::new(text))
+}

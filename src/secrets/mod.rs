@@ -1,0 +1,12 @@
+//! What is in the Secrets: the state's format, the input's values, the output's rendering and its ownership. The only place
+//! outside `oauth` that exposes a secret value. No requests are made here; `controller` makes them.
+
+pub mod input;
+pub mod metadata;
+pub mod output;
+pub mod state;
+
+/// Name of the state Secret of a credential.
+pub fn state_name(credential: &str) -> String {
+    format!("{credential}-oauth-state")
+}
