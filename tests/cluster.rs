@@ -8,3 +8,7 @@ mod support;
 
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
+#[path = "cluster/manifests.rs"]
+mod manifests;
+#[path = "cluster/shapes.rs"]
+mod shapes;
