@@ -88,7 +88,7 @@ impl Controller {
                 }
             };
             match attempt.on(event) {
-                Step::Next(next) => attempt = next,
+                Step::Next(next) => attempt = *next,
                 Step::End(ended) => return ended,
             }
         }

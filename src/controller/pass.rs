@@ -97,7 +97,9 @@ impl Controller {
         let Some(issued) = &record.issued else { return Ok(Step::Go) };
         match self.publish(key, prepared, checked, Publication::of(record, issued)).await? {
             Ok(token) => {
-                let outcome = Outcome::Published { token, fresh: false };
+                // A crash between the state and the status: what the status hasn't heard of is news.
+                let fresh = record.revision > prepared.status.revision.unwrap_or(0);
+                let outcome = Outcome::Published { token, fresh };
                 self.settle(key, prepared, outcome, prepared.status.next_refresh_time).await.map(|_| Step::Go)
             }
             Err(problem) => self.settle(key, prepared, Outcome::Held(problem), None).await.map(Step::Done),
