@@ -52,6 +52,7 @@ pub enum Exchanged {
 
 impl Controller {
     /// Asks for a token, and publishes it.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn exchange(
         &self,
         key: &Key,
@@ -252,12 +253,12 @@ impl Controller {
                     .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
                 let replay = replay_at(&checked.rules, started_at, serving, now);
                 let retry = if replay > now { Some(replay) } else { backoff(failure.retry_after()) };
-                let message = format!("{} {}", outcome_unknown().message, failure.sentence());
+                let message = format!("{} {}", outcome_unknown().message, as_sentence(&failure));
                 (Problem { message, ..outcome_unknown() }, retry)
             }
             (Why::Request(failure), None) => {
                 self.metrics.refreshed(metrics::Outcome::Failure, failure.reason());
-                let sentence = failure.sentence().into_owned();
+                let sentence = as_sentence(&failure);
                 let asked = failure.retry_after();
                 match failure.class() {
                     Class::Backoff => (Problem::passing(failure.reason(), sentence), backoff(asked)),
@@ -286,4 +287,12 @@ impl Controller {
         };
         Outcome::Failed { problem, retry: Some(retry), inputs }
     }
+}
+
+/// A failure's words as a sentence of a condition.
+fn as_sentence(failure: &Failure) -> String {
+    let words = failure.sentence();
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }

@@ -33,6 +33,8 @@ const MOST_STEPS: usize = 8;
 pub enum Next {
     /// Look again then (None: when something changes).
     At(Option<Timestamp>),
+    /// It waits at the gate, which will wake it. Meanwhile look again then, for the flip of Ready.
+    Parked(Option<Timestamp>),
     /// Look again at once.
     Again,
     /// It is gone.
@@ -97,7 +99,9 @@ impl Controller {
         let Some(issued) = &record.issued else { return Ok(Step::Go) };
         match self.publish(key, prepared, checked, Publication::of(record, issued)).await? {
             Ok(token) => {
-                let outcome = Outcome::Published { token, fresh: false };
+                // A crash between the state and the status: what the status hasn't heard of is news.
+                let fresh = record.revision > prepared.status.revision.unwrap_or(0);
+                let outcome = Outcome::Published { token, fresh };
                 self.settle(key, prepared, outcome, prepared.status.next_refresh_time).await.map(|_| Step::Go)
             }
             Err(problem) => self.settle(key, prepared, Outcome::Held(problem), None).await.map(Step::Done),
@@ -146,7 +150,7 @@ impl Controller {
         if flips {
             self.record(key, prepared, Outcome::Rested, prepared.status.next_refresh_time).await?;
         }
-        Ok(Next::At(expiry(&prepared.status, view.now)))
+        Ok(Next::Parked(expiry(&prepared.status, view.now)))
     }
 
     /// Records what a pass came to, and says when to look again.

@@ -219,8 +219,11 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
             ),
         ));
     }
+    let published = seen.status.revision.unwrap_or(0);
     let begin = |former| {
-        Plan::Exchange(Exchange { deadline, base: Some(Box::new(first(inputs, seed, seed_hash, fresh, former))) })
+        let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
+        let base = StateRecord::begin(lineage, binding, seed, hash, former, published);
+        Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
     };
     match record {
         // Rule 7: the state is gone although a token was obtained from this very seed.
@@ -244,17 +247,6 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         )),
         Some(record) => go_on(rules, seen, record, deadline),
     }
-}
-
-/// A lineage that begins with the seed.
-fn first(
-    inputs: &Inputs<'_>,
-    seed: &RefreshToken,
-    hash: &str,
-    fresh: &str,
-    former: Option<&StateRecord>,
-) -> StateRecord {
-    StateRecord::begin(fresh.to_owned(), inputs.binding.clone(), seed, hash.to_owned(), former)
 }
 
 /// The next refresh of a lineage that is under way.

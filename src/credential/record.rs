@@ -108,11 +108,19 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
-    /// A record for a new lineage, before its first exchange. `former` is what was there before, if anything.
-    pub fn begin(lineage: String, binding: Binding, seed: &RefreshToken, hash: String, former: Option<&Self>) -> Self {
+    /// A record for a new lineage, before its first exchange. `former` is what was there before, if anything. Revisions go on
+    /// from there, and from `published`, the newest that was ever published: an older number would never be.
+    pub fn begin(
+        lineage: String,
+        binding: Binding,
+        seed: &RefreshToken,
+        hash: String,
+        former: Option<&Self>,
+        published: i64,
+    ) -> Self {
         Self {
             lineage,
-            revision: former.map_or(0, |former| former.revision),
+            revision: former.map_or(0, |former| former.revision).max(published),
             attempt: None,
             refresh_token: Some(seed.clone()),
             previous_refresh_token: None,
@@ -127,8 +135,11 @@ impl StateRecord {
     }
 
     /// The record after a reply: the next token in place, the sent one spent, the intent closed.
-    pub fn with_reply(&self, attempt: &str, sent_hash: Option<&str>, issued: Issued) -> Self {
+    pub fn with_reply(&self, attempt: &str, sent_hash: Option<&str>, mut issued: Issued) -> Self {
         let mut next = self.clone();
+        if issued.refresh_token.is_none() && issued.refresh_token_expires_at.is_none() {
+            issued.refresh_token_expires_at = self.issued.as_ref().and_then(|issued| issued.refresh_token_expires_at);
+        }
         if let Some(token) = &issued.refresh_token
             && Some(token) != self.refresh_token.as_ref()
         {

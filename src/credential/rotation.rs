@@ -122,7 +122,7 @@ pub struct Attempt<F> {
 /// An attempt either goes on or has ended.
 #[derive(Clone, Debug)]
 pub enum Step<F> {
-    Next(Attempt<F>),
+    Next(Box<Attempt<F>>),
     End(Ended<F>),
 }
 
@@ -253,7 +253,7 @@ impl<F: Clone> Attempt<F> {
 
     fn go(mut self, phase: Phase) -> Step<F> {
         self.phase = phase;
-        Step::Next(self)
+        Step::Next(Box::new(self))
     }
 
     fn received(self, issued: Box<Issued>) -> Step<F> {
