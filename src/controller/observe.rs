@@ -193,7 +193,7 @@ impl Controller {
     /// Everything that is known of a checked credential.
     pub(super) fn view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> View {
         let output = self.output_seen(key, prepared);
-        let inputs = self.inputs_view(key, prepared, checked);
+        let inputs = self.inputs_view(key, checked);
         let mut store = self.store();
         if let InputsView::Read { seed: Some((token, _)), .. } = &inputs {
             store.note_seed_value(key, self.seed_value(token));
@@ -238,7 +238,7 @@ impl Controller {
         }
     }
 
-    fn inputs_view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> InputsView {
+    fn inputs_view(&self, key: &Key, checked: &Checked) -> InputsView {
         let mut values = InputValues::new();
         let store = self.store();
         let memory = self.memory();
@@ -263,7 +263,8 @@ impl Controller {
             Grant::ClientCredentials => None,
         };
         let seed = seed.map(|seed| {
-            let hash = seed.hash(&prepared.seen.uid);
+            // By name and not by uid: what is spent stays spent when the manifest is deleted and applied again.
+            let hash = seed.hash(&key.to_string());
             (seed, hash)
         });
         match request::binding(checked, &values) {
