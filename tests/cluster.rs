@@ -6,9 +6,17 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "cluster/control.rs"]
+mod control;
+#[path = "cluster/crowd.rs"]
+mod crowd;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "cluster/output.rs"]
+mod output;
+#[path = "cluster/process.rs"]
+mod process;
 #[path = "cluster/shapes.rs"]
 mod shapes;

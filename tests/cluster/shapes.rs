@@ -143,7 +143,9 @@ async fn hovers_refresh_is_json_with_exactly_the_documented_fields() {
         assert_eq!(request.header("host"), standin.url().strip_prefix("https://"));
     }
     let body = |token: &str| {
-        format!(r#"{{"grant_type":"refresh_token","refresh_token":"{token}","client_id":"3fc0","client_secret":"s3cr3t"}}"#)
+        format!(
+            r#"{{"grant_type":"refresh_token","refresh_token":"{token}","client_id":"3fc0","client_secret":"s3cr3t"}}"#
+        )
     };
     // The second request spent what the first one's reply brought.
     assert_eq!(String::from_utf8_lossy(&requests[1].body), body(tokens[0]));
