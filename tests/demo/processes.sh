@@ -1,6 +1,6 @@
 # Sourced by run: processes, and the patience they need. What they are for is in world.sh.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # dir and log are run's
+# shellcheck disable=SC2154,SC2034 # dir, log and existing are run's
 
 builder=""
 
@@ -80,12 +80,15 @@ stop_all() {
     rm -f "$dir/pids"
 }
 
-# Should this script be killed outright, its processes go too.
+# Should this script be killed outright, what it started goes all the same.
 guard() {
     local parent=$$
     (
         trap '' INT
         while kill -0 "$parent" 2>/dev/null; do sleep 1; done
-        [[ ! -f $dir/pids ]] || stop_all
+        [[ -d $dir && ! -f $dir/torn-down ]] || exit 0
+        existing=$(cat "$dir/existing")
+        tear_down
+        [[ -n ${DEMO_DIR:-} ]] || rm -rf "$dir"
     ) </dev/null >/dev/null 2>&1 &
 }
