@@ -82,10 +82,10 @@ stop_all() {
 
 # Should this script be killed outright, what it started goes all the same.
 guard() {
-    local parent=$$
+    local parent=$$ state
     (
         trap '' INT
-        while kill -0 "$parent" 2>/dev/null; do sleep 1; done
+        while state=$(ps -o stat= -p "$parent") && [[ $state != Z* ]]; do sleep 1; done
         [[ -d $dir && ! -f $dir/torn-down ]] || exit 0
         existing=$(cat "$dir/existing")
         tear_down
