@@ -94,6 +94,7 @@ impl Controller {
         }
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn connect(&self, sending: &Sending<'_>) -> Result<(Connection, Fence, Event<Why>), Failure> {
         let connection = self.transport.connect(&sending.target).await?;
         let now = Moment::now();
@@ -101,6 +102,7 @@ impl Controller {
         Ok((connection, fence, Event::Connected { now: now.wall, send_by: fence.until.wall }))
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn send(&self, sending: &Sending<'_>, connection: Connection, fence: Fence) -> Event<Why> {
         let began = std::time::Instant::now();
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
@@ -131,6 +133,7 @@ impl Controller {
     }
 
     /// Writes the state under its precondition. What was written is what is remembered.
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn write_state(&self, key: &Key, write: Write) -> Event<Why> {
         let Ok(secret) = state::write(&write.record, &key.namespace, &key.name) else {
             return Event::WriteRefused(Why::Problem(refused(Fault::Invalid)));
@@ -159,6 +162,7 @@ impl Controller {
     }
 
     /// Reads the state uncached, and whether the credential is still there.
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn read_back(&self, key: &Key, after: Duration) -> Event<Why> {
         tokio::time::sleep(after).await;
         let (state, credential) = tokio::join!(self.cluster.read_state(key), self.cluster.read_credential(key));

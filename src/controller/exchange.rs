@@ -52,6 +52,7 @@ pub enum Exchanged {
 
 impl Controller {
     /// Asks for a token, and publishes it.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn exchange(
         &self,
         key: &Key,

@@ -1,6 +1,8 @@
-//! The name of a namespaced object, as small as it can be kept a hundred thousand times.
+//! Names of objects, as small as they can be kept a hundred thousand times.
 
 use std::{fmt, sync::Arc};
+
+use crate::api::{ProviderKind, ProviderRef};
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,5 +20,23 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Names a provider object: kind, namespace (empty for the cluster kind), name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderKey {
+    pub kind: ProviderKind,
+    pub key: Key,
+}
+
+impl ProviderKey {
+    /// What a credential of `namespace` refers to.
+    pub fn of(namespace: &str, reference: &ProviderRef) -> Self {
+        let namespace = match reference.kind {
+            ProviderKind::OAuthProvider => namespace,
+            ProviderKind::ClusterOAuthProvider => "",
+        };
+        Self { kind: reference.kind, key: Key::new(namespace, &reference.name) }
     }
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::Span;
+
 use super::key::Key;
 use crate::{
     clock::BootTime,
@@ -38,6 +40,7 @@ pub struct Memory {
     intents: HashMap<Key, (String, BootTime)>,
     faults: HashMap<Key, u32>,
     roots: HashMap<[u8; 32], Arc<Roots>>,
+    traces: HashMap<Key, Span>,
 }
 
 impl Memory {
@@ -100,11 +103,21 @@ impl Memory {
         self.roots.insert(pem_hash, roots);
     }
 
+    /// Keeps the trace of a pass that waits at the gate: the pass that is let through goes on with it.
+    pub fn hold_trace(&mut self, credential: &Key, span: Span) {
+        self.traces.insert(credential.clone(), span);
+    }
+
+    pub fn take_trace(&mut self, credential: &Key) -> Option<Span> {
+        self.traces.remove(credential)
+    }
+
     /// Forgets a credential that is gone.
     pub fn forget(&mut self, credential: &Key) {
         self.states.remove(credential);
         self.intents.remove(credential);
         self.faults.remove(credential);
+        self.traces.remove(credential);
     }
 
     /// Forgets everything that another leader may have changed.

@@ -9,10 +9,9 @@ use sha2::{Digest, Sha256};
 use super::{
     Controller,
     effects::Answer,
-    key::Key,
+    key::{Key, ProviderKey},
     memory::{HeldInput, HeldState},
     seen::{CredentialSeen, SecretSeen},
-    store::ProviderKey,
 };
 use crate::{
     api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason},

@@ -33,6 +33,8 @@ const MOST_STEPS: usize = 8;
 pub enum Next {
     /// Look again then (None: when something changes).
     At(Option<Timestamp>),
+    /// It waits at the gate, which will wake it. Meanwhile look again then, for the flip of Ready.
+    Parked(Option<Timestamp>),
     /// Look again at once.
     Again,
     /// It is gone.
@@ -148,7 +150,7 @@ impl Controller {
         if flips {
             self.record(key, prepared, Outcome::Rested, prepared.status.next_refresh_time).await?;
         }
-        Ok(Next::At(expiry(&prepared.status, view.now)))
+        Ok(Next::Parked(expiry(&prepared.status, view.now)))
     }
 
     /// Records what a pass came to, and says when to look again.

@@ -43,6 +43,7 @@ impl<'a> Publication<'a> {
 impl Controller {
     /// Publishes a token. Err in the answer: the API server failed, the pass is repeated. Err within: it can't be published
     /// until something changes.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn publish(
         &self,
         key: &Key,

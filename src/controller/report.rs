@@ -23,6 +23,7 @@ const MOST_TRIES: u32 = 5;
 
 impl Controller {
     /// Records what a pass came to. The new status is in the store afterwards.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn report(
         &self,
         key: &Key,

@@ -10,6 +10,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
+use tracing::Instrument;
 
 use super::{
     Controller, Settings,
@@ -149,11 +150,19 @@ impl Controller {
     }
 
     async fn pass_and_finish(&self, key: Key, mut seat: Seat) {
-        let next = self.pass(&key, &mut seat).await;
+        let parent = self.memory().take_trace(&key).and_then(|span| span.id());
+        let span = tracing::debug_span!(parent: parent, "pass", credential = %key);
+        let next = self.pass(&key, &mut seat).instrument(span.clone()).await;
         let now = Timestamp::now();
         let at = match next {
             Ok(Next::At(at)) => {
                 self.memory().clear_faults(&key);
+                at
+            }
+            Ok(Next::Parked(at)) => {
+                if !span.is_disabled() {
+                    self.memory().hold_trace(&key, span);
+                }
                 at
             }
             Ok(Next::Again) => Some(now),

@@ -6,17 +6,14 @@ use jiff::Timestamp;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
-use super::store::ProviderKey;
 use crate::{
     api::{
         CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, NamespaceSelector, OAuthCredentialSpec,
-        OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderRef, ProviderSpec, REFRESH_REQUESTED_AT,
+        OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderSpec, REFRESH_REQUESTED_AT,
     },
     credential::fingerprint,
     secrets::metadata,
 };
-
-use super::key::Key;
 
 /// A credential.
 #[derive(Clone, Debug)]
@@ -114,17 +111,6 @@ impl CredentialSeen {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         let late = std::time::Duration::from_secs(60);
         !self.stalled && self.next_refresh.is_some_and(|next| crate::credential::schedule::later(next, late) < now)
-    }
-}
-
-impl ProviderKey {
-    /// What a credential of `namespace` refers to.
-    pub fn of(namespace: &str, reference: &ProviderRef) -> Self {
-        let namespace = match reference.kind {
-            ProviderKind::OAuthProvider => namespace,
-            ProviderKind::ClusterOAuthProvider => "",
-        };
-        Self { kind: reference.kind, key: Key::new(namespace, &reference.name) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    key::Key,
+    key::{Key, ProviderKey},
     seen::{CredentialSeen, ProviderSeen, SecretSeen},
 };
 use crate::{
@@ -17,13 +17,6 @@ use crate::{
     credential::{checked::InputRef, references},
     secrets::state_name,
 };
-
-/// Names a provider object: kind, namespace (empty for the cluster kind), name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProviderKey {
-    pub kind: ProviderKind,
-    pub key: Key,
-}
 
 /// Everything seen. One lock guards it; nothing under it waits.
 #[derive(Default)]

@@ -19,9 +19,9 @@ use tokio::sync::watch as signal;
 
 use super::{
     Controller,
-    key::Key,
+    key::{Key, ProviderKey},
     seen::{CredentialSeen, ProviderSeen, SecretSeen},
-    store::{Change, ProviderKey},
+    store::Change,
 };
 use crate::{
     api::{ClusterOAuthProvider, OAuthCredential, OAuthProvider, ProviderKind},
