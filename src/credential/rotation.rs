@@ -110,7 +110,8 @@ enum Phase {
 pub struct Attempt<F> {
     keeps: Keeps,
     attempt: String,
-    /// The state before the attempt, without an intent; its lineage and binding are the attempt's.
+    /// The state before the attempt; its lineage and binding are the attempt's. An intent in it is one whose outcome is not
+    /// known: what doesn't settle it leaves it there.
     base: Option<StateRecord>,
     intent: Option<Intent>,
     /// The resourceVersion of the state as this attempt last saw it.
@@ -145,7 +146,7 @@ impl<F: Clone> Attempt<F> {
         Self {
             keeps,
             attempt: intent.attempt.clone(),
-            base: Some(base.without_intent()),
+            base: Some(base),
             intent: Some(intent),
             seen,
             phase: Phase::Connecting,
@@ -175,8 +176,11 @@ impl<F: Clone> Attempt<F> {
     pub fn on(mut self, event: Event<F>) -> Step<F> {
         match (self.phase.clone(), event) {
             (Phase::Connecting, Event::Connected { now, send_by }) if self.keeps == Keeps::SingleUse => {
+                // What may have been spent by an earlier attempt has been unknown since then.
+                let open = self.base.as_ref().and_then(|base| base.intent.as_ref());
                 if let Some(intent) = &mut self.intent {
-                    (intent.started_at, intent.send_by) = (now, send_by);
+                    let since = open.filter(|open| open.token_hash == intent.token_hash).map(|open| open.started_at);
+                    (intent.started_at, intent.send_by) = (since.unwrap_or(now), send_by);
                 }
                 self.go(Phase::WritingIntent)
             }
@@ -305,7 +309,7 @@ impl<F: Clone> Attempt<F> {
     fn is_base(&self, record: &StateRecord) -> bool {
         self.keeps == Keeps::Reusable
             && self.base.as_ref().is_some_and(|base| {
-                base.lineage == record.lineage && base.attempt == record.attempt && record.intent.is_none()
+                base.lineage == record.lineage && base.attempt == record.attempt && record.intent == base.intent
             })
     }
 
