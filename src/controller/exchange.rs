@@ -120,7 +120,7 @@ impl Controller {
             StateView::Read { resource_version, .. } => Some(resource_version.clone()),
             _ => None,
         };
-        let hash = |token: &RefreshToken| token.hash(&prepared.seen.uid);
+        let hash = |token: &RefreshToken| token.hash(&key.to_string());
         let mut refused = Vec::new();
         let mut reread = false;
         for _ in 0..MOST_TRIES {

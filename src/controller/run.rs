@@ -20,6 +20,7 @@ use super::{
     memory::Memory,
     pass::{Next, Seat},
     queue::Queue,
+    read::Turns,
     store::Store,
     watch,
 };
@@ -67,6 +68,7 @@ impl Controller {
             memory: Memory::default().into(),
             queue: Queue::default().into(),
             queued: Notify::new(),
+            turns: Turns::default(),
             synced: signal::channel(false).0,
             settings: parts.settings,
         })

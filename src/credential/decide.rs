@@ -142,7 +142,9 @@ fn wants_token(rules: &Rules, seen: &Observed<'_>) -> bool {
     let respecified = published.asked_under.spec != seen.asked_under.spec
         || published.asked_under.provider != seen.asked_under.provider;
     let unrepairable = rules.keeps == Keeps::Nothing && !output_is(seen, revision);
-    respecified || unrepairable || seen.refresh_is_requested() || seed_is_new(seen) || intent_is_open(seen)
+    // What was wanted when it failed (a person's request, say) is still wanted.
+    let failing = seen.status.failed_attempts.is_some_and(|failed| failed > 0);
+    failing || respecified || unrepairable || seen.refresh_is_requested() || seed_is_new(seen) || intent_is_open(seen)
 }
 
 fn seed_is_new(seen: &Observed<'_>) -> bool {

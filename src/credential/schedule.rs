@@ -65,7 +65,8 @@ impl RefreshPolicy {
             (None, idle) => idle?,
         };
         let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest)));
-        Some(expires.map_or(floor, |expires| floor.min(expires.max(obtained))))
+        let due = expires.map_or(floor, |expires| floor.min(expires.max(obtained)));
+        Some(due.max(later(obtained, shortest_pause(expires.map(|expires| between(obtained, expires))))))
     }
 
     fn before_expiry(&self, obtained: Timestamp, expires: Timestamp, jitter: Jitter) -> Timestamp {
@@ -92,6 +93,15 @@ impl RefreshPolicy {
     pub fn last_call(&self, obtained: Timestamp, expires: Timestamp) -> Timestamp {
         let lifetime = between(obtained, expires);
         later(obtained, lifetime - (lifetime / 10).min(KUBELET_PROPAGATION))
+    }
+}
+
+/// The least time from one refresh to the next, whatever the spec and the reply say: a token that has expired on arrival (a
+/// clock that is off, an absolute time) would else be asked for again without a pause.
+fn shortest_pause(lifetime: Option<Duration>) -> Duration {
+    match lifetime {
+        Some(lifetime) if lifetime >= FIRST_BACKOFF => FIRST_BACKOFF.min(lifetime / 2),
+        Some(_) | None => FIRST_BACKOFF,
     }
 }
 

@@ -1,0 +1,19 @@
+//! That bad input gets a clear answer: what `kubectl apply` refuses and with which sentence, and what the operator says, in
+//! conditions and Events, of everything that only it can judge. And that every such state ends by itself, once its cause
+//! has gone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the message")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+// What the API server judges.
+#[path = "refusals/apply.rs"]
+mod apply;
+#[path = "refusals/crds.rs"]
+mod crds;
+#[path = "refusals/manifests.rs"]
+mod manifests;
+
+#[path = "refusals/objects.rs"]
+mod objects;
