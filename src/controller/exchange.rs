@@ -274,7 +274,9 @@ impl Controller {
 
     /// A token was received and could not be published: the output's spec is at fault.
     fn unpublished(&self, prepared: &Prepared, checked: &Checked, view: &View, problem: Problem) -> Outcome {
-        if checked.rules.keeps != Keeps::Nothing {
+        // A Secret that is in the way is watched: its going, and not a time, is the reason to try again.
+        let in_the_way = problem.reason == Reason::SecretConflict && problem.stalls;
+        if checked.rules.keeps != Keeps::Nothing || in_the_way {
             return Outcome::Held(problem);
         }
         let observed = view.observed(prepared, self);
