@@ -177,21 +177,13 @@ fn held_back(seen: &Observed<'_>) -> Option<Option<Timestamp>> {
     // A person's wish overrides a backoff, not a server's Retry-After and not a lost grant.
     let limited = refreshed_reason(seen) == Some(Reason::RateLimited.as_str());
     let wish = seen.refresh_is_requested() && status.next_refresh_time.is_some() && !limited;
-    if changed || wish || conflict_is_over(seen) {
+    if changed || wish {
         return None;
     }
     match status.next_refresh_time {
         Some(next) if next <= seen.now => None,
         next => Some(next),
     }
-}
-
-/// The Secret that stood in the output's place has gone.
-fn conflict_is_over(seen: &Observed<'_>) -> bool {
-    let conflicts = |c: &crate::api::Condition| {
-        c.type_ == crate::api::ConditionType::Stalled && c.reason == Reason::SecretConflict.as_str()
-    };
-    matches!(seen.output, OutputSeen::Absent) && seen.status.conditions.iter().any(conflicts)
 }
 
 fn refreshed_reason<'a>(seen: &'a Observed<'_>) -> Option<&'a str> {
