@@ -237,9 +237,9 @@ fn headers(headers: &[Header], namespace: &Arc<str>) -> Checks<Vec<(http::Header
                 (None, None, template) => {
                     let source = template.as_deref().unwrap_or_default();
                     let parsed = Template::parse(source);
-                    HeaderSource::Template(
-                        parsed.map_err(|error| invalid(format!("The template of header {}: {error}. Correct it.", header.name)))?,
-                    )
+                    HeaderSource::Template(parsed.map_err(|error| {
+                        invalid(format!("The template of header {}: {error}. Correct it.", header.name))
+                    })?)
                 }
             };
             Ok((name, source))

@@ -79,7 +79,11 @@ async fn wrong_specs_stall_with_a_sentence() {
     // Nothing was sent before the spec was right, save where only rendering or the API server could tell.
     for case in &cases {
         let sent = answers.arrivals(case.name).len();
-        assert!(sent == if ["no-filter", "label-value"].contains(&case.name) { 2 } else { 1 }, "{}: {sent} requests", case.name);
+        assert!(
+            sent == if ["no-filter", "label-value"].contains(&case.name) { 2 } else { 1 },
+            "{}: {sent} requests",
+            case.name
+        );
     }
     nothing_leaked(&namespace, &operator).await;
 }
