@@ -10,6 +10,7 @@ pub mod api;
 pub mod clock;
 pub mod controller;
 pub mod credential;
+pub mod duration;
 pub mod oauth;
 pub mod operate;
 pub mod secrets;

@@ -252,7 +252,7 @@ impl Controller {
                     .filter(|_| observed.serves())
                     .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
                 let replay = replay_at(&checked.rules, started_at, serving, now);
-                let retry = if replay > now { Some(replay) } else { backoff(failure.retry_after()) };
+                let retry = backoff(failure.retry_after()).max(Some(replay));
                 let message = format!("{} {}", outcome_unknown().message, as_sentence(&failure));
                 (Problem { message, ..outcome_unknown() }, retry)
             }
@@ -274,7 +274,9 @@ impl Controller {
 
     /// A token was received and could not be published: the output's spec is at fault.
     fn unpublished(&self, prepared: &Prepared, checked: &Checked, view: &View, problem: Problem) -> Outcome {
-        if checked.rules.keeps != Keeps::Nothing {
+        // A Secret that is in the way is watched: its going, and not a time, is the reason to try again.
+        let in_the_way = problem.reason == Reason::SecretConflict && problem.stalls;
+        if checked.rules.keeps != Keeps::Nothing || in_the_way {
             return Outcome::Held(problem);
         }
         let observed = view.observed(prepared, self);

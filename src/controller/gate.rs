@@ -61,16 +61,19 @@ struct Lanes {
     active: usize,
     active_by_origin: HashMap<String, usize>,
     lanes: HashMap<LaneId, Lane>,
+    /// One for each provider object, whichever of its endpoints a request goes to. Kept: it remembers what was sent.
+    limiters: HashMap<(String, Rate), Limiter>,
     /// Where a key waits, so that it waits once.
     parked: HashMap<Key, (LaneId, Timestamp)>,
     /// Let through, and not come for yet.
     granted: HashMap<Key, Permit>,
 }
 
+type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
+
 #[derive(Default)]
 struct Lane {
     waiting: BTreeSet<(Timestamp, Key)>,
-    limiter: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
     blocked_until: Option<Timestamp>,
 }
 
@@ -96,16 +99,23 @@ impl Gate {
     pub fn enter(&self, key: &Key, id: &LaneId, deadline: Timestamp, now: Timestamp) -> Option<Permit> {
         let mut lanes = self.lanes();
         lanes.unpark(key);
-        if let Some(permit) = lanes.granted.remove(key) {
-            return Some(permit);
+        match lanes.granted.remove(key) {
+            Some(permit) if permit.origin == id.origin => return Some(permit),
+            // Its spec names another server by now. Dropped outside the lock: a permit that is given back takes it.
+            Some(other) => {
+                drop(lanes);
+                drop(other);
+                lanes = self.lanes();
+            }
+            None => {}
         }
         let room = lanes.has_room(&id.origin, self.0.bounds);
         let lane = lanes.lane(id);
         let first = lane.waiting.first().is_none_or(|(soonest, _)| *soonest >= deadline);
-        if room && first && lane.admits(now) {
+        if room && first && lanes.admits(id, now) {
             return Some(self.admit(&mut lanes, &id.origin));
         }
-        lane.waiting.insert((deadline, key.clone()));
+        lanes.lane(id).waiting.insert((deadline, key.clone()));
         lanes.parked.insert(key.clone(), (id.clone(), deadline));
         drop(lanes);
         self.0.changed.notify_one();
@@ -146,11 +156,10 @@ impl Gate {
         let mut lanes = self.lanes();
         let mut keys = Vec::new();
         while let Some((id, entry)) = lanes.soonest(self.0.bounds, now) {
-            let lane = lanes.lane(&id);
-            if !lane.admits(now) {
+            if !lanes.admits(&id, now) {
                 continue;
             }
-            lane.waiting.remove(&entry);
+            lanes.lane(&id).waiting.remove(&entry);
             let (_, key) = entry;
             let permit = self.admit(&mut lanes, &id.origin);
             lanes.parked.remove(&key);
@@ -191,10 +200,7 @@ impl Drop for Permit {
             if *active == 0 {
                 lanes.active_by_origin.remove(&self.origin);
                 let origin = &self.origin;
-                // A lane with a limiter is kept: it remembers what was sent.
-                lanes
-                    .lanes
-                    .retain(|id, lane| id.origin != *origin || lane.limiter.is_some() || !lane.waiting.is_empty());
+                lanes.lanes.retain(|id, lane| id.origin != *origin || !lane.waiting.is_empty());
             }
         }
         drop(lanes);
@@ -204,10 +210,21 @@ impl Drop for Permit {
 
 impl Lanes {
     fn lane(&mut self, id: &LaneId) -> &mut Lane {
-        self.lanes.entry(id.clone()).or_insert_with(|| Lane {
-            limiter: id.limit.as_ref().map(|(_, rate)| RateLimiter::direct(rate.quota())),
-            ..Lane::default()
-        })
+        self.lanes.entry(id.clone()).or_default()
+    }
+
+    /// Counts one request against the limit, or says until when the lane is blocked.
+    fn admits(&mut self, id: &LaneId, now: Timestamp) -> bool {
+        if self.lane(id).blocked_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        let refused = id.limit.as_ref().and_then(|limit| {
+            let new = || RateLimiter::direct(limit.1.quota());
+            self.limiters.entry(limit.clone()).or_insert_with(new).check().err()
+        });
+        let until = refused.map(|refused| later(now, refused.wait_time_from(DefaultClock::default().now())));
+        self.lane(id).blocked_until = until;
+        until.is_none()
     }
 
     fn has_room(&self, origin: &str, bounds: Bounds) -> bool {
@@ -236,21 +253,11 @@ impl Lanes {
     }
 }
 
-impl Lane {
-    /// Counts one request against the limit, or says until when the lane is blocked.
-    fn admits(&mut self, now: Timestamp) -> bool {
-        if self.blocked_until.is_some_and(|until| until > now) {
-            return false;
-        }
-        let refused = self.limiter.as_ref().and_then(|limiter| limiter.check().err());
-        self.blocked_until = refused.map(|refused| later(now, refused.wait_time_from(DefaultClock::default().now())));
-        self.blocked_until.is_none()
-    }
-}
-
 impl Rate {
     fn quota(self) -> Quota {
-        let each = (self.per / self.requests.get()).max(Duration::from_nanos(1));
+        // The limiter counts a full burst in 64 bits of nanoseconds.
+        let longest = Duration::from_secs(100 * 365 * 24 * 3600) / self.burst.get();
+        let each = (self.per / self.requests.get()).min(longest).max(Duration::from_nanos(1));
         Quota::with_period(each).unwrap_or(Quota::per_second(self.requests)).allow_burst(self.burst)
     }
 }

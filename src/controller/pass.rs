@@ -196,8 +196,8 @@ fn lane(checked: &Checked) -> LaneId {
 }
 
 fn rate(limit: &RateLimit) -> Option<Rate> {
-    let per = limit.per.parse::<kube::core::Duration>().ok()?;
+    let per = crate::duration::parse(&limit.per)?;
     let requests = std::num::NonZeroU32::new(limit.requests)?;
     let burst = limit.burst.and_then(std::num::NonZeroU32::new).unwrap_or(requests);
-    Some(Rate { requests, per: per.into(), burst })
+    Some(Rate { requests, per, burst })
 }

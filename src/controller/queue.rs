@@ -62,7 +62,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// The look at `key` is over; the next one is at `at`, or earlier if it was woken meanwhile.
     pub fn finish(&mut self, key: &K, at: Option<Timestamp>) {
-        let Some(Place::Running { again }) = self.places.remove(key) else { return };
+        let Some(&Place::Running { again }) = self.places.get(key) else { return };
+        self.places.remove(key);
         if let Some(at) = [again, at].into_iter().flatten().min() {
             self.wake(key, at);
         }

@@ -89,9 +89,9 @@ impl CredentialSeen {
         !self.same_spec(other) || self.deleting != other.deleting || self.refresh_requested != other.refresh_requested
     }
 
-    /// Whether this is a later version of the same object.
+    /// Whether this is later than `other`: of the same object, or of one that bore its name before.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        self.uid == other.uid && is_later(&self.resource_version, &other.resource_version)
+        is_later(&self.resource_version, &other.resource_version)
     }
 
     /// The older goes first.
@@ -182,9 +182,9 @@ impl SecretSeen {
         }
     }
 
-    /// Whether this is a later version of the same object.
+    /// Whether this is later than `other`: of the same object, or of one that bore its name before.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        self.uid == other.uid && is_later(&self.resource_version, &other.resource_version)
+        is_later(&self.resource_version, &other.resource_version)
     }
 
     /// Whether it bears the label of a credential.

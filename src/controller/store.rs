@@ -75,11 +75,12 @@ impl Store {
         match self.credentials.get_mut(key) {
             Some(entry) if same_spec => entry.seen = Arc::new(seen),
             _ => {
-                self.unindex(key);
+                let former = self.unindex(key);
                 let entry =
                     Entry { seen: Arc::new(seen), provider: None, secrets: Vec::new(), seed: None, seed_value: None };
                 self.credentials.insert(key.clone(), entry);
                 self.index(key);
+                self.forget_unused(former);
             }
         }
         if relevant { Change::Relevant } else { Change::Irrelevant }
@@ -88,8 +89,9 @@ impl Store {
     /// Forgets a credential. The others on its seed may have waited for it to go.
     pub fn remove_credential(&mut self, key: &Key) -> BTreeSet<Key> {
         let rivals = self.rivals(key);
-        self.unindex(key);
+        let former = self.unindex(key);
         self.credentials.remove(key);
+        self.forget_unused(former);
         rivals
     }
 
@@ -141,24 +143,32 @@ impl Store {
         references::inputs(&key.namespace, spec, spec_of_provider, shared)
     }
 
-    fn unindex(&mut self, key: &Key) {
-        let Some(entry) = self.credentials.get_mut(key) else { return };
+    /// Takes a credential out of the index; gives the Secrets that it used.
+    fn unindex(&mut self, key: &Key) -> Vec<Key> {
+        let Some(entry) = self.credentials.get_mut(key) else { return Vec::new() };
         let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
         let (seed, value) = (entry.seed.take(), entry.seed_value.take());
         if let Some(provider) = provider {
             take_out(&mut self.by_provider, &provider, key);
         }
-        for secret in secrets {
-            take_out(&mut self.by_secret, &secret, key);
-            if !self.by_secret.contains_key(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
-                self.secrets.remove(&secret);
-            }
+        for secret in &secrets {
+            take_out(&mut self.by_secret, secret, key);
         }
         if let Some(seed) = seed {
             take_out(&mut self.by_seed, &seed, key);
         }
         if let Some(value) = value {
             take_out(&mut self.by_seed_value, &value, key);
+        }
+        secrets
+    }
+
+    /// Forgets those of these Secrets that nobody uses any more, and that aren't ours.
+    fn forget_unused(&mut self, secrets: Vec<Key>) {
+        for secret in secrets {
+            if !self.by_secret.contains_key(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
+                self.secrets.remove(&secret);
+            }
         }
     }
 
@@ -211,8 +221,9 @@ impl Store {
         let concerned = self.by_provider.get(key).cloned().unwrap_or_default();
         for credential in &concerned {
             let value = self.credentials.get(credential).and_then(|entry| entry.seed_value);
-            self.unindex(credential);
+            let former = self.unindex(credential);
             self.index(credential);
+            self.forget_unused(former);
             if let Some(value) = value {
                 self.note_seed_value(credential, value);
             }

@@ -48,13 +48,22 @@ pub struct Pass<'a> {
 /// The status after a pass.
 pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentialStatus {
     let mut status = before.clone();
+    if before.observed_generation != Some(pass.generation) {
+        // A changed spec starts afresh, also when its first attempt is not in this pass.
+        status.failed_inputs_hash = None;
+    }
     match &pass.outcome {
         Outcome::Rested => {
             if !failing(before) {
                 status.next_refresh_time = pass.next.map(whole_seconds);
             }
         }
-        Outcome::Held(_) => status.next_refresh_time = pass.next.map(whole_seconds),
+        // What an attempt's failure has put off stays put off when what holds is over.
+        Outcome::Held(problem) => {
+            if pass.next.is_some() || !failing(before) || problem.reason == Reason::Suspended {
+                status.next_refresh_time = pass.next.map(next_whole_second);
+            }
+        }
         Outcome::Published { token, fresh } => {
             publish(&mut status, token);
             if *fresh || !failing(before) {
@@ -63,10 +72,7 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
             }
         }
         Outcome::Failed { retry, inputs, .. } => {
-            let afresh = before.observed_generation != Some(pass.generation)
-                || before.failed_inputs_hash.as_ref().is_some_and(|hash| hash != inputs);
-            let former = if afresh { 0 } else { before.failed_attempts.unwrap_or(0) };
-            status.failed_attempts = Some(former.saturating_add(1));
+            status.failed_attempts = Some(failures_after(before, pass.generation, inputs));
             status.last_failure_time = Some(whole_seconds(pass.now));
             status.failed_inputs_hash = Some(inputs.clone());
             status.next_refresh_time = retry.map(next_whole_second);
@@ -102,8 +108,8 @@ fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken) {
 
 fn conditions(before: &OAuthCredentialStatus, status: &OAuthCredentialStatus, pass: &Pass<'_>) -> Vec<Condition> {
     let former = |type_| before.conditions.iter().find(|condition| condition.type_ == type_);
-    let refreshed = refreshed(former(ConditionType::Refreshed), status, pass);
-    let stalled = stalled(former(ConditionType::Stalled), before, pass);
+    let refreshed = refreshed(former(ConditionType::Refreshed), before, status, pass);
+    let stalled = stalled(refreshed.as_ref(), former(ConditionType::Stalled), status, pass);
     let ready = ready(status, pass, refreshed.as_ref(), stalled.as_ref());
     let is_ready = ready.status == ConditionStatus::True;
     let suspended = matches!(&pass.outcome, Outcome::Held(problem) if problem.reason == Reason::Suspended);
@@ -166,33 +172,67 @@ impl Said {
     }
 }
 
-fn refreshed(former: Option<&Condition>, status: &OAuthCredentialStatus, pass: &Pass<'_>) -> Option<Said> {
+/// How the last attempt ended.
+fn refreshed(
+    former: Option<&Condition>,
+    before: &OAuthCredentialStatus,
+    status: &OAuthCredentialStatus,
+    pass: &Pass<'_>,
+) -> Option<Said> {
+    let no = |problem: &Problem, reason: Reason| {
+        Some(Said::new(ConditionType::Refreshed, false, reason, problem.message.clone()))
+    };
     match &pass.outcome {
         Outcome::Published { fresh: false, .. } | Outcome::Rested if failing(status) => former.map(Said::again),
         Outcome::Published { .. } | Outcome::Rested => status.revision.map(|_| {
             Said::new(ConditionType::Refreshed, true, Reason::Issued, "The last attempt brought an access token.")
         }),
-        Outcome::Held(problem) => {
-            Some(Said::new(ConditionType::Refreshed, false, problem.reason, problem.message.clone()))
-        }
+        // What holds requests back now is not how the last attempt failed, and that is to be known when the hold is over.
+        Outcome::Held(problem) if failing(before) && !says_it_of_attempts(problem.reason) => former
+            .filter(|former| former.reason != Reason::Suspended.as_str())
+            .map_or_else(|| no(problem, problem.reason), |former| Some(Said::again(former))),
         // What was refused is InvalidGrant; what follows from it, on Ready and Stalled, is AuthorizationRequired.
         Outcome::Failed { problem, .. } if problem.reason == Reason::AuthorizationRequired => {
-            Some(Said::new(ConditionType::Refreshed, false, Reason::InvalidGrant, problem.message.clone()))
+            no(problem, Reason::InvalidGrant)
         }
-        Outcome::Failed { problem, .. } => {
-            Some(Said::new(ConditionType::Refreshed, false, problem.reason, problem.message.clone()))
-        }
+        Outcome::Held(problem) | Outcome::Failed { problem, .. } => no(problem, problem.reason),
     }
 }
 
-fn stalled(former: Option<&Condition>, before: &OAuthCredentialStatus, pass: &Pass<'_>) -> Option<Said> {
+fn says_it_of_attempts(hold: Reason) -> bool {
+    matches!(hold, Reason::Suspended | Reason::OutcomeUnknown)
+}
+
+fn stalled(
+    refreshed: Option<&Said>,
+    former: Option<&Condition>,
+    status: &OAuthCredentialStatus,
+    pass: &Pass<'_>,
+) -> Option<Said> {
     match &pass.outcome {
         Outcome::Held(problem) | Outcome::Failed { problem, .. } => {
             problem.stalls.then(|| Said::new(ConditionType::Stalled, true, problem.reason, problem.message.clone()))
         }
-        Outcome::Rested | Outcome::Published { fresh: false, .. } if failing(before) => former.map(Said::again),
+        Outcome::Rested | Outcome::Published { fresh: false, .. } if failing(status) => {
+            let refreshed = refreshed?;
+            let reason = stalls(&refreshed.reason, status, former)?;
+            Some(Said::new(ConditionType::Stalled, true, reason, refreshed.message.clone()))
+        }
         Outcome::Rested | Outcome::Published { .. } => None,
     }
+}
+
+/// Whether an attempt that failed with this reason waits for a person, and what Stalled says then.
+fn stalls(refreshed: &str, status: &OAuthCredentialStatus, former: Option<&Condition>) -> Option<Reason> {
+    if refreshed == Reason::InvalidGrant.as_str() && status.next_refresh_time.is_none() {
+        return Some(Reason::AuthorizationRequired);
+    }
+    let stalling = [Reason::InvalidGrant, Reason::InvalidClient, Reason::InvalidSpec, Reason::EgressDenied];
+    // Others stall in some cases only.
+    let still = [Reason::SecretConflict, Reason::NotAllowed, Reason::AuthorizationRequired];
+    let said = |reason: &Reason| former.is_some_and(|former| former.reason == reason.as_str());
+    let known = stalling.into_iter().chain(still.into_iter().filter(said));
+    known.into_iter().find(|reason| reason.as_str() == refreshed)
 }
 
 fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Said>, stalled: Option<&Said>) -> Said {
@@ -204,7 +244,11 @@ fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Sai
     if let Some(stalled) = stalled {
         return Said { type_: ConditionType::Ready, status: ConditionStatus::False, ..stalled.clone() };
     }
-    match refreshed.filter(|refreshed| refreshed.status == ConditionStatus::False) {
+    let held = match &pass.outcome {
+        Outcome::Held(problem) => Some(said(false, problem.reason, problem.message.clone())),
+        _ => None,
+    };
+    match held.as_ref().or(refreshed.filter(|refreshed| refreshed.status == ConditionStatus::False)) {
         Some(cause) if expired => {
             said(false, Reason::Expired, format!("The access token has expired. {}", cause.message))
         }

@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// What the kubelet needs to carry a changed Secret into pods, at worst (its sync period plus its cache's time to live).
 pub const KUBELET_PROPAGATION: Duration = Duration::from_secs(120);
+/// A token is issued after it was asked for, and the status keeps whole seconds of that.
+const ISSUE_DELAY: Duration = Duration::from_secs(2);
 /// The pause after a first failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// The longest pause while attempts are worth repeating.
@@ -64,8 +66,9 @@ impl RefreshPolicy {
             (Some(planned), None) => planned,
             (None, idle) => idle?,
         };
-        let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest)));
-        Some(expires.map_or(floor, |expires| floor.min(expires.max(obtained))))
+        let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest + ISSUE_DELAY)));
+        let due = expires.map_or(floor, |expires| floor.min(expires.max(obtained)));
+        Some(due.max(later(obtained, shortest_pause(expires.map(|expires| between(obtained, expires))))))
     }
 
     fn before_expiry(&self, obtained: Timestamp, expires: Timestamp, jitter: Jitter) -> Timestamp {
@@ -92,6 +95,15 @@ impl RefreshPolicy {
     pub fn last_call(&self, obtained: Timestamp, expires: Timestamp) -> Timestamp {
         let lifetime = between(obtained, expires);
         later(obtained, lifetime - (lifetime / 10).min(KUBELET_PROPAGATION))
+    }
+}
+
+/// The least time from one refresh to the next, whatever the spec and the reply say: a token that has expired on arrival (a
+/// clock that is off, an absolute time) would else be asked for again without a pause.
+fn shortest_pause(lifetime: Option<Duration>) -> Duration {
+    match lifetime {
+        Some(lifetime) if lifetime >= FIRST_BACKOFF => FIRST_BACKOFF.min(lifetime / 2),
+        Some(_) | None => FIRST_BACKOFF,
     }
 }
 

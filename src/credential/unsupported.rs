@@ -9,7 +9,8 @@ use crate::{
 /// Refuses what this version can't do.
 pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(), Problem> {
     let grant = &spec.grant;
-    let client = spec.client.as_ref().or(provider.client.as_ref());
+    // The one whose material is used.
+    let client = spec.client.as_ref().filter(|client| client.has_material()).or(provider.client.as_ref());
     let endpoint = provider.endpoints.as_ref().and_then(|endpoints| endpoints.token.as_ref());
     let tls = provider.tls.as_ref();
     let wanted = [

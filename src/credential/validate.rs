@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         BasicEncoding, ClientSpec, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec,
-        Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText,
+        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText,
     },
     oauth::{
         reply::{Lifetime, ReplyPaths, ReplyRules, ReplyShape},
@@ -97,7 +97,7 @@ pub fn validate(
         servers: servers(&[&first.url, &refresh.url]),
         ca: provider.spec.tls.as_ref().and_then(|tls| tls.ca_secret_ref.as_ref()).map(|key| input(&shared, key)),
         allowed_addresses: allowed_addresses(provider.allowed_addresses)?,
-        rate_limit: provider.spec.rate_limit.clone().map(|limit| (provider.id.clone(), limit)),
+        rate_limit: rate_limit(provider)?,
         output: output(spec.secret.as_ref(), spec.output_name(name), limits)?,
         inputs: references::inputs(namespace, spec, provider.spec, provider.namespace),
         provider_hash: fingerprint::provider(provider.spec),
@@ -131,7 +131,8 @@ fn client(
         Some(client) => (Some(client), own_namespace),
         None => (shared.filter(|client| client.has_material()), shared_namespace),
     };
-    let way = own.filter(|client| client.authentication.is_some()).or(shared);
+    let says = |client: &&ClientSpec| client.authentication.is_some() || client.basic_encoding.is_some();
+    let way = own.filter(|client| client.authentication.is_some()).or(shared.filter(says)).or(own);
     let id = material.and_then(|client| match (&client.id, &client.id_secret_ref) {
         (Some(id), _) => Some(TextSource::Literal(SecretText::new(id.0.clone()))),
         (None, key) => key.as_ref().map(|key| TextSource::Input(input(namespace, key))),
@@ -205,8 +206,10 @@ fn request(
     lifetimes: Lifetimes,
 ) -> Checks<RequestSource> {
     let authentication = spec.authentication.map_or(Ok(client.authentication), unsupported::authentication)?;
-    if authentication != Authentication::None && client.secret.is_none() {
-        return Err(invalid("The request's authentication needs a client secret: set client.secretRef."));
+    if authentication != Authentication::None && (client.secret.is_none() || client.id.is_none()) {
+        return Err(invalid(
+            "The request's authentication needs a client id and a client secret: set client.id (or client.idSecretRef) and client.secretRef.",
+        ));
     }
     Ok(RequestSource {
         url,
@@ -281,6 +284,13 @@ struct Lifetimes {
     max: Option<Duration>,
 }
 
+/// A limit that can't be read would be no limit.
+fn rate_limit(provider: &GivenProvider<'_>) -> Checks<Option<(String, RateLimit)>> {
+    let Some(limit) = provider.spec.rate_limit.clone() else { return Ok(None) };
+    duration("rateLimit.per", &limit.per)?;
+    Ok(Some((provider.id.clone(), limit)))
+}
+
 fn lifetimes(provider: &ProviderSpec) -> Checks<Lifetimes> {
     let default = match provider.default_lifetime.as_deref() {
         None => Lifetime::default(),
@@ -319,11 +329,9 @@ fn reply(spec: &ResponseSpec, lifetimes: Lifetimes) -> Checks<ReplyShape> {
     ReplyShape::new(&paths, rules).map_err(|error| invalid(format!("tokenResponse or refreshResponse: {error}.")))
 }
 
-/// Go's syntax, as in metav1.Duration; positive.
+/// Positive.
 fn duration(field: &str, text: &str) -> Checks<Duration> {
-    let parsed = kube::core::Duration::from_str(text).ok().filter(|duration| !duration.is_negative());
-    parsed
-        .map(Duration::from)
+    crate::duration::parse(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| invalid(format!("{field}: {text} is not a duration such as 90s, 15m or 1h30m.")))
 }

@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::duration;
+
 /// Why a flag's value is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlagError {
@@ -151,13 +153,8 @@ pub(super) fn log_directives(text: &str) -> Result<String, FlagError> {
     }
 }
 
-/// A Go duration. kube's parser panics on a negative part and on overflow, so both are kept from it.
 fn parse_duration(text: &str) -> Result<Duration, FlagError> {
-    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.' || "hmsnuµμ".contains(c));
-    if !plain || text.is_empty() || text.chars().count() > 16 {
-        return Err(FlagError::Duration);
-    }
-    text.parse::<kube::core::Duration>().map(Duration::from).map_err(|_| FlagError::Duration)
+    duration::parse(text).ok_or(FlagError::Duration)
 }
 
 fn within(duration: Duration, least: Duration, most: Duration) -> Result<Duration, FlagError> {
