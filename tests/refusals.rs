@@ -32,5 +32,7 @@ mod replies;
 mod seeds;
 #[path = "refusals/specs.rs"]
 mod specs;
+#[path = "refusals/times.rs"]
+mod times;
 #[path = "refusals/unsupported.rs"]
 mod unsupported;
