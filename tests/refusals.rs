@@ -20,6 +20,8 @@ mod manifests;
 mod answers;
 #[path = "refusals/case.rs"]
 mod case;
+#[path = "refusals/conflicts.rs"]
+mod conflicts;
 #[path = "refusals/inputs.rs"]
 mod inputs;
 #[path = "refusals/network.rs"]
