@@ -24,3 +24,5 @@ mod output;
 mod process;
 #[path = "cluster/shapes.rs"]
 mod shapes;
+#[path = "cluster/state.rs"]
+mod state;

@@ -20,6 +20,8 @@ mod manifests;
 mod answers;
 #[path = "refusals/case.rs"]
 mod case;
+#[path = "refusals/conflicts.rs"]
+mod conflicts;
 #[path = "refusals/inputs.rs"]
 mod inputs;
 #[path = "refusals/network.rs"]
@@ -32,5 +34,7 @@ mod replies;
 mod seeds;
 #[path = "refusals/specs.rs"]
 mod specs;
+#[path = "refusals/times.rs"]
+mod times;
 #[path = "refusals/unsupported.rs"]
 mod unsupported;

@@ -169,7 +169,12 @@ impl Controller {
         let (state, credential) = tokio::join!(self.cluster.read_state(key), self.cluster.read_credential(key));
         let (Ok(state), Ok(credential)) = (state, credential) else { return Event::ReadFailed };
         let credential_exists = credential.is_some_and(|object| object.metadata.deletion_timestamp.is_none());
-        let Some(secret) = state else { return Event::Read { state: None, credential_exists } };
+        // The watch may not have told of it: one that was there before its name was in use wasn't kept.
+        let Some(secret) = state else {
+            self.store().remove_secret(&state_key(key), None);
+            return Event::Read { state: None, credential_exists };
+        };
+        self.store().put_secret(&state_key(key), SecretSeen::of(&secret.metadata));
         let resource_version = secret.metadata.resource_version.clone().unwrap_or_default();
         match state::read(secret) {
             Ok(record) => Event::Read { state: Some((Box::new(record), resource_version)), credential_exists },

@@ -78,6 +78,7 @@ impl View {
             asked_under: &self.asked_under,
             settings_hash: &controller.settings.settings_hash,
             output_hash: checked.map_or("", |checked| &checked.output.hash),
+            output_name: &prepared.output_name,
             output: self.output.clone(),
             state: match &self.state {
                 StateView::NotKept => StateSeen::NotKept,

@@ -2,11 +2,10 @@
 //! test's own, and only one operator runs on it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::manifests::{MACHINES, machine, web};
-use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, until};
+use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, say, until};
 
 const CROWD: usize = 1_000;
 const STATEFUL: usize = 200;
@@ -89,11 +88,6 @@ async fn refreshes(operator: &Operator) -> i64 {
     operator.metric("oauth_operator_refreshes_total", &[r#"outcome="success""#]).await as i64
 }
 
-/// Said also when the test passes.
-fn say(what: &str) {
-    writeln!(std::io::stderr(), "counts: {what}").unwrap();
-}
-
 /// The requests of some refreshes in steady state, divided by their number.
 async fn per_refresh(namespace: &Namespace, operator: &Operator, what: &str) -> Counts {
     let begin = refreshes(operator).await;
@@ -159,7 +153,6 @@ async fn restart_over_fresh_credentials(namespace: &Namespace, operator: &mut Op
     };
     all_ready(operator).await;
     say(&format!("{CROWD} credentials ({STATEFUL} of them with state) applied and Ready in {:?}", began.elapsed()));
-    rest(operator).await;
     let asked = oidc.log().await.len();
     assert_eq!(asked, CROWD);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use super::manifests::{MACHINES, machine};
-use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, until};
+use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, say, until};
 
 const CROWD: usize = 500;
 
@@ -52,7 +52,7 @@ async fn one_that_works_is_ready_soon(name: &str, servers: usize) {
     namespace.apply(&machine("works", "post", &oidc.token_url(), "")).await;
     namespace.ready("works").await;
     let took = began.elapsed();
-    println!("{name}: Ready after {took:?} beside {CROWD} that hang at {servers} servers");
+    say(&format!("Ready after {took:?} beside {CROWD} that hang at {servers} servers"));
     assert!(took < Duration::from_secs(15), "{took:?}");
 }
 

@@ -71,6 +71,28 @@ async fn what_others_do_to_the_secret_is_undone_without_a_token_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_while_nobody_looked_is_undone_too() {
+    let (namespace, standin, mut operator) = started("drift-meanwhile").await;
+    for name in ["altered", "deleted"] {
+        namespace.apply(&hover(name, &standin, "")).await;
+        namespace.ready(name).await;
+    }
+    let tokens = [namespace.value("altered-token", "access_token"), namespace.value("deleted-token", "access_token")];
+    let tokens = futures::future::join_all(tokens).await;
+    operator.terminate();
+    operator.end(SOON).await;
+    namespace.patch_secret("altered-token", &json!({"stringData": {"access_token": "rubbish"}})).await;
+    namespace.delete_secret("deleted-token").await;
+    operator.resume().await;
+    for (name, token) in ["altered-token", "deleted-token"].into_iter().zip(tokens) {
+        let restored =
+            |secret: &k8s_openapi::api::core::v1::Secret| text(secret, "access_token").as_ref() == Some(&token);
+        namespace.secret_until(name, "restored", restored).await;
+    }
+    assert_eq!(standin.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_keeps_nothing_restores_with_a_new_token() {
     let namespace = Cluster::shared().await.namespace("drift-machine").await;
     let oidc = Oidc::start(&[]).await;

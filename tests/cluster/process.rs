@@ -7,7 +7,7 @@ use kube::Api;
 
 use super::manifests::{hover, web};
 use crate::support::standin::{Hover, Standin};
-use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, get, until};
+use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, get, throughout, until};
 
 async fn holder(namespace: &Namespace) -> Option<String> {
     let leases: Api<Lease> = Api::namespaced(namespace.client.clone(), &namespace.name);
@@ -37,6 +37,38 @@ async fn a_reply_that_is_awaited_at_sigterm_is_saved() {
     operator.resume().await;
     namespace.ready("awaited").await;
     assert_eq!(standin.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_outlives_the_api_server_the_lease_and_sigterm() {
+    let cluster = Cluster::start().await;
+    let namespace = cluster.namespace("outage").await;
+    let standin = Standin::start(Hover::default()).await;
+    let mut operator = Operator::start(&namespace, &["--allow-insecure-http", "--lease-duration=10s"]).await;
+    standin.set_latency(Duration::from_secs(3));
+    namespace.apply(&hover("held", &standin, "")).await;
+    standin.arrived(1).await;
+    cluster.stop();
+    until("the Lease is lost", SOON, async || operator.log().contains("no longer leading").then_some(())).await;
+    operator.terminate();
+    until("SIGTERM is heard", SOON, async || operator.log().contains("no more work is begun").then_some(())).await;
+    throughout("the process holds the reply", Duration::from_secs(3), async || {
+        operator.ended().map(|status| format!("it ended with {status}"))
+    })
+    .await;
+    assert_eq!(get(&operator.url("/healthz")).await.unwrap().0, 200, "a liveness probe doesn't end it either");
+
+    cluster.resume();
+    let status = operator.end(Duration::from_secs(60)).await;
+    assert!(status.success(), "{status}");
+    let state = namespace.state("held").await;
+    assert_eq!((&state["revision"], &state["intent"]), (&1.into(), &serde_json::Value::Null));
+
+    // What was bought is published by the successor, and not bought again.
+    standin.set_latency(Duration::ZERO);
+    operator.resume().await;
+    namespace.ready("held").await;
+    assert_eq!((standin.requests().len(), standin.replays()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

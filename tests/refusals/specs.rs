@@ -6,7 +6,7 @@ use crate::{
     answers::Answers,
     case::{Case, Expect, client, nothing_leaked, run_all, spec},
     objects::{credential, secret},
-    support::{Cluster, Operator, SOON, namespace::apply, until},
+    support::{Cluster, Operator, namespace::apply},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,35 +113,20 @@ async fn a_template_that_needs_more_than_the_reply_has() {
         let right = with(name, "{{ response.token_type }}", &grant);
         Case::of_spec(name, with(name, "{{ response.owner }}", &grant), expect, &right)
     };
-    let cases = [case("kept", kept), case("not-kept", json!({}))];
+    let work = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}";
+    let too_much = Case {
+        name: "too-much",
+        given: vec![],
+        spec: with("too-much", work, &json!({})),
+        expect: Expect::stalled(
+            "InvalidResponse",
+            &["spec.secret.template, key owner", "too much work: make it simpler"],
+        ),
+        cure: vec![credential("too-much", &with("too-much", "a", &json!({})))],
+    };
+    let cases = [case("kept", kept), case("not-kept", json!({})), too_much];
     run_all(&namespace, &cases).await;
     assert_eq!((answers.arrivals("kept").len(), answers.arrivals("not-kept").len()), (1, 2));
     assert_eq!(namespace.value("kept-token", "owner").await, "Bearer");
-    nothing_leaked(&namespace, &operator).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_secret_is_left_alone() {
-    let namespace = Cluster::shared().await.namespace("foreign").await;
-    let answers = Answers::start().await;
-    let operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
-    let foreign = secret("it-token", &[("access_token", "precious")]);
-    apply(&namespace.client, "foreign", vec![client(), foreign]).await.unwrap();
-
-    let spec = spec(&answers.url("it"), &json!({}));
-    let expect = Expect::stalled(
-        "SecretConflict",
-        &["is not this credential's", "elete it, or choose another spec.secret.name"],
-    );
-    let case = Case { name: "it", given: vec![], spec: spec.clone(), expect, cure: vec![] };
-    case.goes_wrong(&namespace).await;
-    assert_eq!(namespace.value("it-token", "access_token").await, "precious");
-    namespace.delete_secret("it-token").await;
-    case.recovers(&namespace).await;
-
-    // A credential that looks for another name finds it.
-    let elsewhere = crate::objects::merged(&spec, &json!({"secret": {"name": "elsewhere"}}));
-    apply(&namespace.client, "foreign", vec![credential("it", &elsewhere)]).await.unwrap();
-    until("the output under its new name", SOON, async || namespace.secret("elsewhere").await).await;
     nothing_leaked(&namespace, &operator).await;
 }

@@ -53,8 +53,18 @@ impl Cluster {
         let dir = root.join(format!("cluster-{}-{serial}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let cluster = Cluster { dir };
-        cluster.run("start", &["--parent", &std::process::id().to_string()]);
+        cluster.resume();
         cluster
+    }
+
+    /// Kills etcd and the API server; their data stay.
+    pub fn stop(&self) {
+        self.run("stop", &[]);
+    }
+
+    /// Starts them, with the same data and at the same address.
+    pub fn resume(&self) {
+        self.run("start", &["--parent", &std::process::id().to_string()]);
     }
 
     fn run(&self, command: &str, arguments: &[&str]) {
@@ -101,7 +111,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.run("stop", &[]);
+        self.stop();
         drop(std::fs::remove_dir_all(&self.dir));
     }
 }

@@ -13,6 +13,7 @@ pub mod oidc;
 pub mod operator;
 pub mod standin;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub use cluster::Cluster;
@@ -54,4 +55,9 @@ pub async fn get(url: &str) -> Option<(u16, String)> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
     let response = client.get(url).send().await.ok()?;
     Some((response.status().as_u16(), response.text().await.ok()?))
+}
+
+/// A measured number, for the test run's output: said also when the test passes.
+pub fn say(what: &str) {
+    writeln!(std::io::stderr(), "measured: {what}").unwrap();
 }
