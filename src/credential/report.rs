@@ -5,6 +5,9 @@ use jiff::Timestamp;
 use super::observed::Problem;
 use crate::api::{Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus};
 
+#[cfg(test)]
+mod tests;
+
 /// The token that is in the output Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedToken {

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use super::record::{Intent, Issued, Received, StateRecord};
 use crate::oauth::values::RefreshToken;
 
+#[cfg(test)]
+mod tests;
+
 /// What an attempt has to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Keeps {
@@ -178,7 +181,8 @@ impl<F: Clone> Attempt<F> {
         matches!(self.phase, Phase::Saving { .. } | Phase::ReadingForSave { .. })
     }
 
-    /// Moves on. An event that doesn't belong to the current effect ends the attempt as superseded: nothing is assumed.
+    /// Moves on. An event that doesn't belong to the current effect ends the attempt as superseded, or has a reply that isn't
+    /// saved looked after: nothing is assumed.
     pub fn on(mut self, event: Event<F>) -> Step<F> {
         match (self.phase.clone(), event) {
             (Phase::Connecting, Event::Connected { now, send_by }) if self.keeps == Keeps::SingleUse => {
@@ -266,6 +270,10 @@ impl<F: Clone> Attempt<F> {
             }
             (Phase::ReadingForSave { received, tries }, Event::Read { state, credential_exists }) => {
                 self.save_over(received, tries, state, credential_exists)
+            }
+            // What was received is never let go, whatever happens.
+            (Phase::Saving { issued, tries, .. } | Phase::ReadingForSave { issued, tries }, _) => {
+                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
             }
             _ => Step::End(Ended::Superseded),
         }

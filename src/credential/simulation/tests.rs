@@ -4,7 +4,8 @@ use super::*;
 
 /// From five seconds to ninety days, short ones as likely as long ones; or for ever.
 fn lifetimes() -> impl Strategy<Value = Option<Duration>> {
-    let some = (0.0_f64..=1.0).prop_map(|at| Some(Duration::from_secs_f64(5.0 * (7_776_000.0_f64 / 5.0).powf(at))));
+    let some =
+        (0.0_f64..=1.0).prop_map(|at| Some(Duration::from_secs((5.0 * (7_776_000.0_f64 / 5.0).powf(at)) as u64)));
     prop_oneof![9 => some, 1 => Just(None)]
 }
 

@@ -1,0 +1,258 @@
+use super::*;
+use ConditionType::{Ready, Reconciling, Refreshed, Stalled};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn token(revision: i64) -> PublishedToken {
+    PublishedToken {
+        revision,
+        obtained_at: "1970-01-01T00:16:40.9Z".parse().unwrap(),
+        expires_at: Some(at(2000)),
+        refresh_token_expires_at: None,
+        scopes: vec!["a".into()],
+        seed_hash: Some("seed".into()),
+        secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: "1".into() },
+    }
+}
+
+fn pass(now: i64, outcome: Outcome) -> Pass<'static> {
+    Pass {
+        now: at(now),
+        generation: 1,
+        outcome,
+        current: true,
+        next: Some(at(1700)),
+        handled: None,
+        output_name: "token",
+    }
+}
+
+fn failed(problem: Problem, retry: Option<Timestamp>) -> Outcome {
+    Outcome::Failed { problem, retry, inputs: "i".into() }
+}
+
+/// A status after a first token.
+fn fresh() -> OAuthCredentialStatus {
+    let new = OAuthCredentialStatus { observed_generation: Some(-1), ..OAuthCredentialStatus::default() };
+    status(&new, &pass(1001, Outcome::Published { token: token(1), fresh: true }))
+}
+
+/// The conditions as text: type, status, reason.
+fn said(status: &OAuthCredentialStatus) -> Vec<String> {
+    let text = |c: &Condition| format!("{:?}={:?}/{}", c.type_, c.status, c.reason);
+    status.conditions.iter().map(text).collect()
+}
+
+fn find(status: &OAuthCredentialStatus, type_: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Every reason that an attempt or a hold can give, and whether it stalls.
+fn problems() -> Vec<Problem> {
+    Reason::ALL
+        .into_iter()
+        .flat_map(|reason| [Problem::passing(reason, "Do this."), Problem::stalled(reason, "Do this.")])
+        .collect()
+}
+
+#[test]
+fn a_first_token() {
+    let status = fresh();
+    assert_eq!(said(&status), ["Ready=True/Issued", "Refreshed=True/Issued"]);
+    assert_eq!(status.last_refresh_time, Some(at(1000)));
+    assert_eq!(status.expiration_time, Some(at(2000)));
+    assert_eq!(status.next_refresh_time, Some(at(1700)));
+    assert_eq!((status.revision, status.scopes.len(), status.seed_hash.as_deref()), (Some(1), 1, Some("seed")));
+    assert_eq!(find(&status, Ready).unwrap().message, "The Secret token holds a valid access token.");
+}
+
+#[test]
+fn nothing_new_is_nothing_written() {
+    let status = fresh();
+    for now in [1001, 1500, 1999] {
+        assert_eq!(super::status(&status, &pass(now, Outcome::Rested)), status);
+    }
+}
+
+#[test]
+fn every_problem_in_every_situation() {
+    let new = OAuthCredentialStatus::default();
+    for (before, now) in [(new, 1001), (fresh(), 1500), (fresh(), 2000)] {
+        for problem in problems() {
+            for outcome in [Outcome::Held(problem.clone()), failed(problem.clone(), Some(at(3000)))] {
+                let attempt = matches!(outcome, Outcome::Failed { .. });
+                let first = Pass { current: before.revision.is_some(), ..pass(now, outcome) };
+                let after = status(&before, &first);
+                let again = status(&after, &Pass { now: at(now + 7), ..first.clone() });
+                assert_eq!(after.conditions, again.conditions, "{problem:?}");
+                assert!(after.conditions.iter().all(|condition| condition.observed_generation == 1));
+
+                let valid = before.revision.is_some() && now < 2000;
+                let ready = find(&after, Ready).unwrap();
+                assert_eq!(ready.status == ConditionStatus::True, valid, "{problem:?}");
+                let refreshed = find(&after, Refreshed).unwrap();
+                let lost = attempt && problem.reason == Reason::AuthorizationRequired;
+                let expected = if lost { Reason::InvalidGrant } else { problem.reason };
+                assert_eq!((refreshed.status, &*refreshed.reason), (ConditionStatus::False, expected.as_str()));
+                let stalled = find(&after, Stalled).map(|stalled| &*stalled.reason);
+                assert_eq!(stalled, problem.stalls.then_some(problem.reason.as_str()));
+                let suspended = !attempt && problem.reason == Reason::Suspended;
+                let reconciling = find(&after, Reconciling).is_some();
+                assert_eq!(reconciling, !valid && !problem.stalls && !suspended, "{problem:?}");
+                match (valid, problem.stalls) {
+                    (true, _) => assert_eq!(ready.reason, "Issued"),
+                    (false, true) => assert_eq!(ready.reason, problem.reason.as_str()),
+                    (false, false) if before.revision.is_some() => assert_eq!(ready.reason, "Expired"),
+                    (false, false) => assert_eq!(ready.reason, expected.as_str()),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_transition_time_moves_on_a_flip_only() {
+    let problem = Problem::passing(Reason::ProviderUnavailable, "Wait.");
+    let mut now = fresh();
+    let mut times = Vec::new();
+    for (second, outcome) in [
+        (1100, failed(problem.clone(), Some(at(1110)))),
+        (1110, failed(Problem::passing(Reason::RateLimited, "Wait."), Some(at(1120)))),
+        (1120, Outcome::Published { token: token(2), fresh: true }),
+        (2000, Outcome::Rested),
+        (2001, failed(problem, Some(at(2010)))),
+    ] {
+        now = status(&now, &pass(second, outcome));
+        let time = |type_| find(&now, type_).map(|condition| condition.last_transition_time.as_second());
+        times.push((time(Ready), time(Refreshed), time(Reconciling)));
+    }
+    let expected = [
+        (Some(1001), Some(1100), None),
+        (Some(1001), Some(1100), None),
+        (Some(1001), Some(1120), None),
+        (Some(2000), Some(1120), Some(2000)),
+        (Some(2000), Some(2001), Some(2000)),
+    ];
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn failures_are_counted_and_their_pause_rounded_up() {
+    let problem = Problem::passing(Reason::ProviderUnavailable, "Wait.");
+    let retry = Some("1970-01-01T00:18:31.2Z".parse().unwrap());
+    let one = status(&fresh(), &pass(1100, failed(problem.clone(), retry)));
+    assert_eq!((one.failed_attempts, one.last_failure_time), (Some(1), Some(at(1100))));
+    assert_eq!((one.next_refresh_time, one.failed_inputs_hash.as_deref()), (Some(at(1112)), Some("i")));
+    assert_eq!((failures_after(&one, 1, "i"), failures_after(&one, 2, "i"), failures_after(&one, 1, "j")), (2, 1, 1));
+    let two = status(&one, &pass(1112, failed(problem, retry)));
+    assert_eq!(two.failed_attempts, Some(2));
+    // The output is written again: that was no attempt.
+    let republished = status(&two, &pass(1113, Outcome::Published { token: token(1), fresh: false }));
+    assert_eq!((republished.failed_attempts, republished.next_refresh_time), (Some(2), Some(at(1112))));
+    assert_eq!(said(&republished), ["Ready=True/Issued", "Refreshed=False/ProviderUnavailable"]);
+    let mended = status(&two, &pass(1114, Outcome::Published { token: token(2), fresh: true }));
+    assert_eq!((mended.failed_attempts, mended.last_failure_time, mended.failed_inputs_hash), (None, None, None));
+}
+
+/// A lost grant, a hold that comes and goes, the expiry: the grant stays lost, and says so.
+#[test]
+fn a_hold_hides_no_failure() {
+    let lost = Problem::stalled(Reason::AuthorizationRequired, "Put a new refresh token there.");
+    let lost = status(&fresh(), &pass(1100, failed(lost, None)));
+    let expected = ["Ready=True/Issued", "Refreshed=False/InvalidGrant", "Stalled=True/AuthorizationRequired"];
+    assert_eq!((said(&lost), lost.next_refresh_time), (expected.map(str::to_owned).into(), None));
+
+    let hold = |problem| Pass { next: None, ..pass(1200, Outcome::Held(problem)) };
+    let conflict = Problem::stalled(Reason::SecretConflict, "Delete it.");
+    let held = status(&lost, &Pass { current: false, ..hold(conflict) });
+    let during = ["Ready=False/SecretConflict", "Refreshed=False/InvalidGrant", "Stalled=True/SecretConflict"];
+    assert_eq!(said(&held), during);
+    let back = status(&held, &Pass { next: None, ..pass(1300, Outcome::Rested) });
+    assert_eq!(said(&back), expected);
+    assert_eq!(find(&back, Stalled).unwrap().message, "Put a new refresh token there.");
+    let expired = status(&back, &Pass { next: None, ..pass(2000, Outcome::Rested) });
+    assert_eq!(
+        said(&expired),
+        ["Ready=False/AuthorizationRequired", "Refreshed=False/InvalidGrant", "Stalled=True/AuthorizationRequired"]
+    );
+
+    // A backoff goes on where it was.
+    let backoff = failed(Problem::passing(Reason::RateLimited, "Wait."), Some(at(1900)));
+    let limited = status(&fresh(), &pass(1100, backoff));
+    let held = status(&limited, &hold(Problem::passing(Reason::ProviderNotFound, "Create it.")));
+    assert_eq!(said(&held), ["Ready=True/Issued", "Refreshed=False/RateLimited"]);
+    let held_unready = Pass { current: false, ..hold(Problem::passing(Reason::ProviderNotFound, "Create it.")) };
+    assert_eq!(said(&status(&limited, &held_unready))[0], "Ready=False/ProviderNotFound");
+    let back = status(&held, &pass(1300, Outcome::Rested));
+    assert_eq!((back.next_refresh_time, back.failed_attempts), (Some(at(1900)), Some(1)));
+    assert_eq!(said(&back), ["Ready=True/Issued", "Refreshed=False/RateLimited"]);
+}
+
+#[test]
+fn reasons_that_only_a_person_can_solve_stall_as_long_as_they_last() {
+    for reason in [Reason::InvalidGrant, Reason::InvalidClient, Reason::InvalidSpec, Reason::EgressDenied] {
+        let failed = status(&fresh(), &pass(1100, failed(Problem::stalled(reason, "Do this."), Some(at(4700)))));
+        let rested = status(&failed, &pass(1200, Outcome::Rested));
+        assert_eq!(rested.conditions, failed.conditions);
+        assert_eq!(said(&rested)[2], format!("Stalled=True/{}", reason.as_str()));
+    }
+    let conflict = |stalls| Problem { stalls, ..Problem::passing(Reason::SecretConflict, "Do this.") };
+    for stalls in [true, false] {
+        let failed = status(&fresh(), &pass(1100, failed(conflict(stalls), Some(at(4700)))));
+        assert_eq!(status(&failed, &pass(1200, Outcome::Rested)).conditions, failed.conditions);
+        assert_eq!(find(&failed, Stalled).is_some(), stalls);
+    }
+}
+
+#[test]
+fn suspended() {
+    let problem = Problem::passing(Reason::Suspended, "Set it to false.");
+    let hold = |now, current| Pass { current, next: None, ..pass(now, Outcome::Held(problem.clone())) };
+    let valid = status(&fresh(), &hold(1100, true));
+    assert_eq!(said(&valid), ["Ready=True/Issued", "Refreshed=False/Suspended"]);
+    assert_eq!(valid.next_refresh_time, None);
+    let expired = status(&valid, &hold(2000, true));
+    assert_eq!(said(&expired), ["Ready=False/Expired", "Refreshed=False/Suspended"]);
+    let never = status(&OAuthCredentialStatus::default(), &hold(1100, false));
+    assert_eq!(said(&never), ["Ready=False/Suspended", "Refreshed=False/Suspended"]);
+    let resumed = status(&valid, &pass(1200, Outcome::Rested));
+    assert_eq!((said(&resumed), resumed.next_refresh_time), (said(&fresh()), Some(at(1700))));
+}
+
+#[test]
+fn an_outcome_that_is_not_known() {
+    let problem = Problem::passing(Reason::OutcomeUnknown, "Nothing needs to be done.");
+    let one = status(&fresh(), &pass(1100, failed(problem.clone(), Some(at(1880)))));
+    assert_eq!(said(&one), ["Ready=True/Issued", "Refreshed=False/OutcomeUnknown"]);
+    let held = status(&one, &Pass { next: Some(at(1890)), ..pass(1200, Outcome::Held(problem)) });
+    assert_eq!((said(&held), held.next_refresh_time), (said(&one), Some(at(1890))));
+}
+
+#[test]
+fn a_spec_change_starts_afresh_even_if_a_hold_comes_first() {
+    let lost = Problem::stalled(Reason::AuthorizationRequired, "Put a new refresh token there.");
+    let lost = status(&fresh(), &pass(1100, failed(lost, None)));
+    for outcome in [Outcome::Rested, Outcome::Held(Problem::stalled(Reason::SecretConflict, "Delete it."))] {
+        let after = status(&lost, &Pass { generation: 2, next: None, ..pass(1200, outcome) });
+        assert_eq!((after.observed_generation, after.failed_inputs_hash.as_deref()), (Some(2), None));
+        assert!(after.conditions.iter().all(|condition| condition.observed_generation == 2));
+    }
+}
+
+#[test]
+fn a_request_is_recorded_with_the_attempt_that_obeyed_it() {
+    let asked = |outcome, handled| Pass { handled, ..pass(1100, outcome) };
+    let rested = status(&fresh(), &asked(Outcome::Rested, None));
+    assert_eq!(rested.last_handled_refresh_request, None);
+    let obeyed = status(&fresh(), &asked(Outcome::Published { token: token(2), fresh: true }, Some("now")));
+    assert_eq!(obeyed.last_handled_refresh_request.as_deref(), Some("now"));
+    assert_eq!(status(&obeyed, &pass(1200, Outcome::Rested)), obeyed);
+}
+
+#[test]
+fn a_token_of_an_older_spec_is_not_ready() {
+    let rested = status(&fresh(), &Pass { current: false, ..pass(1100, Outcome::Rested) });
+    assert_eq!(said(&rested), ["Ready=False/Pending", "Refreshed=True/Issued", "Reconciling=True/Pending"]);
+}

@@ -1,0 +1,385 @@
+use super::*;
+use crate::{
+    credential::record::{AskedUnder, Binding, Holder},
+    oauth::values::{AccessToken, RefreshToken, SecretText},
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn issued(refresh_token: Option<&str>) -> Issued {
+    Issued {
+        access_token: AccessToken::new(format!("access {refresh_token:?}")),
+        refresh_token: refresh_token.map(RefreshToken::new),
+        id_token: None,
+        token_type: None,
+        scope: None,
+        obtained_at: at(100),
+        expires_at: Some(at(200)),
+        refresh_token_expires_at: None,
+        response: SecretText::new("{}"),
+        asked_under: AskedUnder::default(),
+    }
+}
+
+fn record(lineage: &str, token: &str) -> StateRecord {
+    let binding = Binding { servers: vec!["https://id.example".into()], client_id: "c".into() };
+    StateRecord::begin(lineage.into(), binding, &RefreshToken::new(token), format!("hash of {token}"), None, 0)
+}
+
+fn intent(attempt: &str, token: &str) -> Intent {
+    Intent {
+        attempt: attempt.into(),
+        holder: Holder { pod: "pod".into(), boot: "boot".into() },
+        lineage: "lineage".into(),
+        leg: String::new(),
+        token_hash: format!("hash of {token}"),
+        binding: Binding::default(),
+        started_at: at(0),
+        send_by: at(0),
+    }
+}
+
+fn begin(keeps: Keeps, base: &StateRecord, seen: Option<u32>) -> Attempt<()> {
+    let token = base.refresh_token.as_ref().unwrap().expose();
+    Attempt::stateful(keeps, base.clone(), seen.map(|version| version.to_string()), intent("mine", token))
+}
+
+fn name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Connect => "Connect",
+        Effect::WriteIntent(_) => "WriteIntent",
+        Effect::ReadState { .. } => "ReadState",
+        Effect::Send => "Send",
+        Effect::ClearIntent(_) => "ClearIntent",
+        Effect::SaveReply { .. } => "SaveReply",
+    }
+}
+
+fn connected() -> Event<()> {
+    Event::Connected { now: at(50), send_by: at(55) }
+}
+
+fn written() -> Event<()> {
+    Event::Written { resource_version: "9".into() }
+}
+
+/// Feeds events; gives the effects that were asked for, and the end, if it came.
+fn follow(
+    mut attempt: Attempt<()>,
+    events: impl IntoIterator<Item = Event<()>>,
+) -> (Vec<&'static str>, Option<Ended<()>>) {
+    let mut effects = vec![name(&attempt.effect())];
+    for event in events {
+        match attempt.on(event) {
+            Step::Next(next) => attempt = *next,
+            Step::End(ended) => return (effects, Some(ended)),
+        }
+        effects.push(name(&attempt.effect()));
+    }
+    (effects, None)
+}
+
+#[test]
+fn happy_paths() {
+    let reply = || Event::Received(Box::new(issued(Some("r2"))));
+    let base = record("lineage", "r1");
+    let (effects, ended) =
+        follow(begin(Keeps::SingleUse, &base, Some(1)), [connected(), written(), reply(), written()]);
+    assert_eq!(effects, ["Connect", "WriteIntent", "Send", "SaveReply"]);
+    let Some(Ended::Issued { saved: Some((saved, version)), .. }) = ended else { panic!("{ended:?}") };
+    assert_eq!(version, "9");
+    assert_eq!(saved.refresh_token, Some(RefreshToken::new("r2")));
+    assert_eq!(saved.previous_refresh_token, Some(RefreshToken::new("r1")));
+    assert_eq!((saved.spent.as_slice(), saved.revision), (["hash of r1".to_owned()].as_slice(), 1));
+    assert_eq!((saved.intent, saved.attempt.as_deref()), (None, Some("mine")));
+
+    let (effects, ended) = follow(begin(Keeps::Reusable, &base, Some(1)), [connected(), reply(), written()]);
+    assert_eq!(effects, ["Connect", "Send", "SaveReply"]);
+    assert!(matches!(ended, Some(Ended::Issued { saved: Some(_), .. })));
+
+    let (effects, ended) = follow(Attempt::stateless("mine".into()), [connected(), reply()]);
+    assert_eq!(effects, ["Connect", "Send"]);
+    assert!(matches!(ended, Some(Ended::Issued { saved: None, .. })));
+}
+
+#[test]
+fn the_intent_says_who_sends_what_and_until_when() {
+    let Step::Next(attempt) = begin(Keeps::SingleUse, &record("lineage", "r1"), Some(1)).on(connected()) else {
+        panic!()
+    };
+    let Effect::WriteIntent(write) = attempt.effect() else { panic!() };
+    assert_eq!(write.replaces.as_deref(), Some("1"));
+    assert_eq!(write.record.intent, Some(Intent { started_at: at(50), send_by: at(55), ..intent("mine", "r1") }));
+    assert_eq!(write.record.without_intent(), record("lineage", "r1"));
+}
+
+/// What an earlier attempt may have spent isn't settled by one that can't have.
+#[test]
+fn an_unknown_outcome_stays_open_until_it_is_settled() {
+    let open = Intent { attempt: "earlier".into(), started_at: at(7), ..intent("earlier", "r1") };
+    let base = StateRecord { intent: Some(open.clone()), ..record("lineage", "r1") };
+    let Step::Next(attempt) = begin(Keeps::SingleUse, &base, Some(1)).on(connected()) else { panic!() };
+    let Effect::WriteIntent(write) = attempt.effect() else { panic!() };
+    assert_eq!(write.record.intent.map(|intent| (intent.attempt, intent.started_at)), Some(("mine".into(), at(7))));
+    let events = [connected(), written(), Event::Failed(NoToken::NotSpent(())), written()];
+    let (_, ended) = follow(begin(Keeps::SingleUse, &base, Some(1)), events);
+    let Some(Ended::NotSpent { state: Some((state, _)), .. }) = ended else { panic!("{ended:?}") };
+    assert_eq!(state.intent, Some(open));
+    let events = [connected(), written(), Event::Received(Box::new(issued(None))), written()];
+    let (_, ended) = follow(begin(Keeps::SingleUse, &base, Some(1)), events);
+    let Some(Ended::Issued { saved: Some((state, _)), .. }) = ended else { panic!("{ended:?}") };
+    assert_eq!((state.intent, state.refresh_token), (None, Some(RefreshToken::new("r1"))));
+}
+
+#[test]
+fn a_reply_in_hand_is_held_whatever_happens() {
+    let reply = || Event::Received(Box::new(issued(Some("r2"))));
+    for event in [connected(), reply(), Event::Failed(NoToken::Unknown(())), Event::ReadFailed, Event::WriteInDoubt] {
+        let saving = [connected(), written(), reply()];
+        let mut attempt = begin(Keeps::SingleUse, &record("lineage", "r1"), Some(1));
+        for event in saving.into_iter().chain([event]) {
+            let Step::Next(next) = attempt.on(event) else { panic!("the reply was dropped") };
+            attempt = *next;
+        }
+        assert!(attempt.holds_reply());
+        assert!(matches!(attempt.effect(), Effect::ReadState { after } if !after.is_zero()));
+    }
+}
+
+#[test]
+fn pauses_grow_to_five_seconds() {
+    assert_eq!(pause(0), Duration::ZERO);
+    assert_eq!(
+        [1, 2, 5, 6, 7, 8, u32::MAX].map(|tries| pause(tries).as_millis()),
+        [200, 400, 3200, 5000, 5000, 5000, 5000]
+    );
+}
+
+/// The cluster and the server, as far as an attempt can tell, and what may still go wrong.
+#[derive(Clone)]
+struct Surroundings {
+    keeps: Keeps,
+    secret: Option<(StateRecord, u32)>,
+    version: u32,
+    credential_exists: bool,
+    intent_stands: bool,
+    sent: Option<Sent>,
+    /// Changes by others, and failures of the API server, that are left.
+    others: u32,
+    faults: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Sent {
+    Rotated,
+    Kept,
+    NotSpent,
+    Unknown,
+}
+
+/// What is done by others between two effects.
+#[derive(Clone, Copy)]
+enum Other {
+    Touch,
+    Delete,
+    DeleteAll,
+    Intend,
+    Reply,
+    NewLineage,
+}
+
+impl Surroundings {
+    fn put(&mut self, record: StateRecord) {
+        self.version += 1;
+        self.secret = Some((record, self.version));
+    }
+
+    fn meddle(&self, other: Other) -> Option<Self> {
+        let mut next = Self { others: self.others.checked_sub(1)?, ..self.clone() };
+        let record = || self.secret.as_ref().map(|(record, _)| record);
+        match other {
+            Other::Touch => next.put(record()?.clone()),
+            Other::Delete => next.secret = record().and(None),
+            Other::DeleteAll => (next.secret, next.credential_exists) = (None, false),
+            Other::Intend => next.put(StateRecord { intent: Some(intent("other", "r1")), ..record()?.clone() }),
+            Other::Reply => next.put(record()?.with_reply("other", Some("hash of r1"), issued(Some("o2")))),
+            Other::NewLineage => {
+                let (seed, former) = (RefreshToken::new("s1"), record());
+                let hash = "hash of s1".to_owned();
+                next.put(StateRecord::begin("newer".into(), Binding::default(), &seed, hash, former, 0));
+            }
+        }
+        Some(next)
+    }
+
+    /// Whether what was received is somewhere.
+    fn keeps_reply(&self) -> bool {
+        let received = issued(match self.sent {
+            Some(Sent::Rotated) => Some("r2"),
+            _ => None,
+        });
+        self.secret.as_ref().is_some_and(|(record, _)| {
+            let strays = record.candidates.iter().chain(&record.aside);
+            let main = record.issued.as_ref() == Some(&received)
+                && (received.refresh_token.is_none() || record.refresh_token == received.refresh_token);
+            main || strays.into_iter().any(|stray| stray.attempt == "mine" && stray.issued == received)
+        })
+    }
+
+    /// Every way in which an effect may end, each with what is there afterwards.
+    fn ends(&self, effect: &Effect) -> Vec<(Self, Event<()>)> {
+        let fault = |event| self.faults.checked_sub(1).map(|faults| (Self { faults, ..self.clone() }, event));
+        match effect {
+            Effect::Connect => {
+                vec![(self.clone(), connected()), (self.clone(), Event::Failed(NoToken::NotSpent(())))]
+            }
+            Effect::Send => [Sent::Rotated, Sent::Kept, Sent::NotSpent, Sent::Unknown]
+                .map(|sent| {
+                    let event = match sent {
+                        Sent::Rotated => Event::Received(Box::new(issued(Some("r2")))),
+                        Sent::Kept => Event::Received(Box::new(issued(None))),
+                        Sent::NotSpent => Event::Failed(NoToken::NotSpent(())),
+                        Sent::Unknown => Event::Failed(NoToken::Unknown(())),
+                    };
+                    (Self { sent: Some(sent), ..self.clone() }, event)
+                })
+                .into(),
+            Effect::ReadState { .. } => {
+                let state = self.secret.clone().map(|(record, version)| (Box::new(record), version.to_string()));
+                let read = (self.clone(), Event::Read { state, credential_exists: self.credential_exists });
+                [Some(read), fault(Event::ReadFailed)].into_iter().flatten().collect()
+            }
+            Effect::WriteIntent(write) | Effect::ClearIntent(write) | Effect::SaveReply { write, .. } => {
+                let there = self.secret.as_ref().map(|(_, version)| version.to_string());
+                let refused = fault(Event::WriteRefused(()));
+                let lost = fault(Event::WriteInDoubt);
+                let done = if there == write.replaces {
+                    self.check_write(&write.record, matches!(effect, Effect::SaveReply { .. }));
+                    let mut after = self.clone();
+                    after.put(write.record.clone());
+                    after.intent_stands |= matches!(effect, Effect::WriteIntent(_));
+                    let answer_lost = after.faults.checked_sub(1).map(|faults| Self { faults, ..after.clone() });
+                    let version = after.version.to_string();
+                    let answered = (after, Event::Written { resource_version: version });
+                    vec![Some(answered), answer_lost.map(|after| (after, Event::WriteInDoubt))]
+                } else {
+                    vec![Some((self.clone(), Event::WriteInDoubt))]
+                };
+                done.into_iter().chain([refused, lost]).flatten().collect()
+            }
+        }
+    }
+
+    /// A write takes nothing away that somebody else received.
+    fn check_write(&self, next: &StateRecord, saves: bool) {
+        let Some((before, _)) = &self.secret else { return };
+        let kept = |stray| next.candidates.contains(stray) || next.aside.contains(stray);
+        assert!(before.candidates.iter().chain(&before.aside).all(kept));
+        assert_eq!(before.lineage, next.lineage, "a lineage was replaced");
+        let ours = before.intent.as_ref().is_none_or(|intent| intent.attempt == "mine");
+        assert!(ours || next.intent == before.intent, "another attempt's intent was taken away");
+        if saves && before.attempt.as_deref() == Some("other") {
+            assert_eq!((&before.refresh_token, &before.issued), (&next.refresh_token, &next.issued));
+        }
+    }
+}
+
+/// Goes every way from here; counts the ends.
+fn explore(attempt: &Attempt<()>, surroundings: &Surroundings, depth: u32, ends: &mut [usize; 5]) {
+    assert!(depth < 40, "no end");
+    let meddled = [Other::Touch, Other::Delete, Other::DeleteAll, Other::Intend, Other::Reply, Other::NewLineage];
+    let effect = attempt.effect();
+    let worlds = meddled.into_iter().filter_map(|other| surroundings.meddle(other)).chain([surroundings.clone()]);
+    let received = matches!(surroundings.sent, Some(Sent::Rotated | Sent::Kept));
+    assert_eq!(attempt.holds_reply(), received && surroundings.keeps != Keeps::Nothing);
+    match effect {
+        Effect::Send => {
+            assert!(surroundings.sent.is_none(), "sent twice");
+            assert!(surroundings.intent_stands || surroundings.keeps != Keeps::SingleUse, "sent without an intent");
+        }
+        Effect::ClearIntent(_) => assert_eq!(surroundings.sent, Some(Sent::NotSpent)),
+        Effect::SaveReply { .. } => assert!(received),
+        Effect::WriteIntent(_) => assert_eq!(surroundings.keeps, Keeps::SingleUse),
+        Effect::Connect | Effect::ReadState { .. } => {}
+    }
+    for world in worlds {
+        for (after, event) in world.ends(&effect) {
+            match attempt.clone().on(event) {
+                Step::Next(next) => explore(&next, &after, depth + 1, ends),
+                Step::End(ended) => ends[check_end(&ended, &after)] += 1,
+            }
+        }
+    }
+}
+
+fn check_end(ended: &Ended<()>, after: &Surroundings) -> usize {
+    let single_use = after.keeps == Keeps::SingleUse;
+    if matches!(after.sent, Some(Sent::Rotated | Sent::Kept)) && after.keeps != Keeps::Nothing {
+        let gone = *ended == Ended::Gone && !after.credential_exists;
+        assert!(after.keeps_reply() || gone, "a reply was dropped: {ended:?}");
+        assert!(matches!(ended, Ended::Issued { .. } | Ended::Superseded | Ended::Gone), "{ended:?}");
+    }
+    match ended {
+        Ended::Issued { saved, .. } => {
+            let there = after.secret.clone().map(|(record, version)| (Box::new(record), version.to_string()));
+            assert_eq!(*saved, there, "not what is there");
+            0
+        }
+        Ended::NotSpent { .. } => {
+            assert!(matches!(after.sent, None | Some(Sent::NotSpent)) || !single_use);
+            1
+        }
+        Ended::Unknown { .. } => {
+            assert_eq!((after.sent, single_use), (Some(Sent::Unknown), true));
+            2
+        }
+        Ended::Superseded => 3,
+        Ended::Gone => 4,
+    }
+}
+
+fn every_way(keeps: Keeps, there: bool) -> [usize; 5] {
+    let base = record("lineage", "r1");
+    let secret = there.then(|| (base.clone(), 1));
+    let surroundings = Surroundings {
+        keeps,
+        secret: secret.filter(|_| keeps != Keeps::Nothing),
+        version: 1,
+        credential_exists: true,
+        intent_stands: false,
+        sent: None,
+        others: if keeps == Keeps::Nothing { 0 } else { 2 },
+        faults: 2,
+    };
+    let attempt = match keeps {
+        Keeps::Nothing => Attempt::stateless("mine".into()),
+        _ => begin(keeps, &base, there.then_some(1)),
+    };
+    let mut ends = [0; 5];
+    explore(&attempt, &surroundings, 0, &mut ends);
+    ends
+}
+
+#[test]
+fn every_way_of_a_single_use_token() {
+    for there in [true, false] {
+        let ends = every_way(Keeps::SingleUse, there);
+        assert!(ends.iter().all(|count| *count > 0), "{ends:?}");
+    }
+}
+
+#[test]
+fn every_way_of_a_reusable_token() {
+    for there in [true, false] {
+        let [issued, not_spent, unknown, superseded, gone] = every_way(Keeps::Reusable, there);
+        assert!(issued > 0 && not_spent > 0 && unknown == 0 && superseded > 0 && gone > 0);
+    }
+}
+
+#[test]
+fn every_way_of_a_grant_that_keeps_nothing() {
+    let ends = every_way(Keeps::Nothing, false);
+    assert!(ends[0] > 0 && ends[1] > 0 && ends[2..] == [0, 0, 0], "{ends:?}");
+}
