@@ -6,8 +6,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "cluster/canary.rs"]
+mod canary;
 #[path = "cluster/control.rs"]
 mod control;
+#[path = "cluster/counts.rs"]
+mod counts;
 #[path = "cluster/crowd.rs"]
 mod crowd;
 #[path = "cluster/lifecycle.rs"]

@@ -15,5 +15,22 @@ mod crds;
 #[path = "refusals/manifests.rs"]
 mod manifests;
 
+// What the operator judges.
+#[path = "refusals/answers.rs"]
+mod answers;
+#[path = "refusals/case.rs"]
+mod case;
+#[path = "refusals/inputs.rs"]
+mod inputs;
+#[path = "refusals/network.rs"]
+mod network;
 #[path = "refusals/objects.rs"]
 mod objects;
+#[path = "refusals/replies.rs"]
+mod replies;
+#[path = "refusals/seeds.rs"]
+mod seeds;
+#[path = "refusals/specs.rs"]
+mod specs;
+#[path = "refusals/unsupported.rs"]
+mod unsupported;

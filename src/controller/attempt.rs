@@ -108,12 +108,13 @@ impl Controller {
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
         self.metrics.exchanged(began.elapsed());
         let shape = &sending.checked.request().reply;
-        let read = reply.and_then(|reply| {
-            let tokens = shape.read(reply.status, &reply.headers, &reply.body, reply.sent_at)?;
-            Ok((tokens, reply.sent_at))
-        });
-        match read {
-            Ok((tokens, sent_at)) => Event::Received(Box::new(Issued {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(failure) => return failed(failure),
+        };
+        let sent_at = reply.sent_at;
+        match shape.read(reply.status, &reply.headers, &reply.body, sent_at) {
+            Ok(tokens) => Event::Received(Box::new(Issued {
                 access_token: tokens.access_token,
                 refresh_token: tokens.refresh_token,
                 id_token: tokens.id_token,
@@ -125,10 +126,10 @@ impl Controller {
                 response: SecretText::new(tokens.response.expose().to_string()),
                 asked_under: sending.asked_under.clone(),
             })),
-            Err(failure) => Event::Failed(match failure.spent() {
-                Spent::No => NoToken::NotSpent(Why::Request(failure)),
-                Spent::Unknown => NoToken::Unknown(Why::Request(failure)),
-            }),
+            Err(failure) => match shape.salvage(reply.status, &reply.body) {
+                Some(refresh_token) => Event::Salvaged { refresh_token, why: Why::Request(failure) },
+                None => failed(failure),
+            },
         }
     }
 
@@ -176,6 +177,13 @@ impl Controller {
             Err(_) => Event::ReadFailed,
         }
     }
+}
+
+fn failed(failure: Failure) -> Event<Why> {
+    Event::Failed(match failure.spent() {
+        Spent::No => NoToken::NotSpent(Why::Request(failure)),
+        Spent::Unknown => NoToken::Unknown(Why::Request(failure)),
+    })
 }
 
 fn refused(fault: Fault) -> Problem {

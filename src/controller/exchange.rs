@@ -252,7 +252,7 @@ impl Controller {
                     .filter(|_| observed.serves())
                     .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
                 let replay = replay_at(&checked.rules, started_at, serving, now);
-                let retry = if replay > now { Some(replay) } else { backoff(failure.retry_after()) };
+                let retry = backoff(failure.retry_after()).max(Some(replay));
                 let message = format!("{} {}", outcome_unknown().message, as_sentence(&failure));
                 (Problem { message, ..outcome_unknown() }, retry)
             }

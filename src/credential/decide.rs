@@ -258,7 +258,7 @@ fn go_on(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, deadline: Tim
     }
     match record.intent.as_ref().and_then(|intent| judge(rules, seen, record, intent)) {
         Some(wait) => wait,
-        None => Plan::Exchange(Exchange { deadline, base: Some(Box::new(record.without_intent())) }),
+        None => Plan::Exchange(Exchange { deadline, base: Some(Box::new(record.clone())) }),
     }
 }
 
@@ -336,6 +336,10 @@ pub fn after_refusal(
     let in_grace = record.issued.as_ref().zip(rules.reuse_grace_period).is_some_and(|(issued, grace)| {
         now < later(issued.obtained_at, grace.saturating_sub(FENCE + rules.request_timeout))
     });
-    (in_grace && untried(&record.previous_refresh_token))
-        .then(|| StateRecord { refresh_token: record.previous_refresh_token.clone(), ..record.without_intent() })
+    // The refused one is kept, in the other's place: a server may be wrong for a while.
+    (in_grace && untried(&record.previous_refresh_token)).then(|| StateRecord {
+        refresh_token: record.previous_refresh_token.clone(),
+        previous_refresh_token: record.refresh_token.clone(),
+        ..record.without_intent()
+    })
 }

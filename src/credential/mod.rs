@@ -13,5 +13,7 @@ pub mod report;
 pub mod request;
 pub mod rotation;
 pub mod schedule;
+#[cfg(test)]
+mod simulation;
 mod unsupported;
 pub mod validate;

@@ -61,7 +61,7 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
         // What an attempt's failure has put off stays put off when what holds is over.
         Outcome::Held(problem) => {
             if pass.next.is_some() || !failing(before) || problem.reason == Reason::Suspended {
-                status.next_refresh_time = pass.next.map(whole_seconds);
+                status.next_refresh_time = pass.next.map(next_whole_second);
             }
         }
         Outcome::Published { token, fresh } => {

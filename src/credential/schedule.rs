@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// What the kubelet needs to carry a changed Secret into pods, at worst (its sync period plus its cache's time to live).
 pub const KUBELET_PROPAGATION: Duration = Duration::from_secs(120);
+/// A token is issued after it was asked for, and the status keeps whole seconds of that.
+const ISSUE_DELAY: Duration = Duration::from_secs(2);
 /// The pause after a first failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// The longest pause while attempts are worth repeating.
@@ -64,7 +66,7 @@ impl RefreshPolicy {
             (Some(planned), None) => planned,
             (None, idle) => idle?,
         };
-        let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest)));
+        let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest + ISSUE_DELAY)));
         let due = expires.map_or(floor, |expires| floor.min(expires.max(obtained)));
         Some(due.max(later(obtained, shortest_pause(expires.map(|expires| between(obtained, expires))))))
     }
