@@ -93,7 +93,7 @@ pub enum Event<F> {
 pub enum Ended<F> {
     /// A token was received, and is saved where there is something to keep (with the state's new resourceVersion).
     Issued { issued: Box<Issued>, saved: Option<(Box<StateRecord>, String)> },
-    /// No token, nothing spent. The state as it is now, where it is known.
+    /// No token, and nothing lost: nothing was spent, or what replaces it is saved. The state as it is now, where it is known.
     NotSpent { why: F, state: Option<(Box<StateRecord>, String)> },
     /// No token, and the intent stays open.
     Unknown { why: F, state: Option<(Box<StateRecord>, String)> },
@@ -272,8 +272,8 @@ impl<F: Clone> Attempt<F> {
                 self.save_over(received, tries, state, credential_exists)
             }
             // What was received is never let go, whatever happens.
-            (Phase::Saving { issued, tries, .. } | Phase::ReadingForSave { issued, tries }, _) => {
-                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            (Phase::Saving { received, tries, .. } | Phase::ReadingForSave { received, tries }, _) => {
+                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
             }
             _ => Step::End(Ended::Superseded),
         }

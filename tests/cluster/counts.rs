@@ -91,7 +91,7 @@ async fn refreshes(operator: &Operator) -> i64 {
 /// The requests of some refreshes in steady state, divided by their number.
 async fn per_refresh(namespace: &Namespace, operator: &Operator, what: &str) -> Counts {
     let begin = refreshes(operator).await;
-    until("the first tokens", SOON, async || (refreshes(operator).await >= begin + 1).then_some(())).await;
+    until("the first tokens", SOON, async || (refreshes(operator).await > begin).then_some(())).await;
     let before = (rest(operator).await, served(namespace).await, refreshes(operator).await);
     until("three refreshes", SOON, async || (refreshes(operator).await >= before.2 + 3).then_some(())).await;
     let after = (rest(operator).await, served(namespace).await, refreshes(operator).await);
