@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::manifests::{MACHINES, machine, web};
-use crate::support::{Cluster, Oidc, Operator, throughout};
+use super::manifests::{MACHINES, hover, machine, web};
+use crate::support::standin::{Hover, Standin};
+use crate::support::{Cluster, Oidc, Operator, SOON, throughout, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -100,4 +101,40 @@ async fn a_credential_that_is_applied_again_goes_on_from_its_state() {
         log.iter().find(|entry| entry["status"] != 200 || entry["replay"] == true).map(Value::to_string)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_to_a_credential_that_was_deleted_meanwhile_is_kept() {
+    let namespace = Cluster::shared().await.namespace("deleted-meanwhile").await;
+    let standin = Standin::start(Hover::default()).await;
+    let _operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    standin.set_latency(Duration::from_secs(3));
+    let manifest = hover("gone", &standin, "");
+    namespace.apply(&manifest).await;
+    standin.arrived(1).await;
+    namespace.delete_credential("gone").await;
+    until("the reply is saved", SOON, async || (namespace.state("gone").await["revision"] == 1).then_some(())).await;
+    standin.set_latency(Duration::ZERO);
+    namespace.apply(&manifest).await;
+    namespace.ready("gone").await;
+    assert_eq!((standin.requests().len(), standin.replays()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_that_changed_while_a_reply_was_awaited_holds_in_the_end() {
+    let namespace = Cluster::shared().await.namespace("changed-meanwhile").await;
+    let standin = Standin::start(Hover::default()).await;
+    let _operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    standin.set_latency(Duration::from_secs(2));
+    namespace.apply(&hover("turned", &standin, "")).await;
+    standin.arrived(1).await;
+    let changed = json!({"spec": {"scopes": ["all"], "secret": {"template": {"only": "{{ access_token }}"}}}});
+    namespace.patch_credential("turned", &changed).await;
+    namespace.ready("turned").await;
+    let output = namespace.secret("turned-token").await.unwrap();
+    assert_eq!(output.data.unwrap().into_keys().collect::<Vec<_>>(), ["only"]);
+    assert!(standin.is_live(&namespace.value("turned-token", "only").await));
+    assert_eq!(standin.replays(), 0);
+    let requests = standin.requests().len();
+    assert!((1..=2).contains(&requests), "{requests} requests");
 }

@@ -137,3 +137,25 @@ async fn an_unknown_outcome_is_not_replayed_while_the_token_serves() {
     quiet(&standin).await;
     assert_eq!((standin.requests().len(), standin.replays()), (2, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_sent_to_nobody_but_its_own_server_and_client() {
+    let (namespace, standin, _operator) = started("state-binding").await;
+    let elsewhere = Standin::start(Hover::default()).await;
+    let manifest = hover("bound", &standin, "");
+    namespace.apply(&manifest).await;
+    namespace.ready("bound").await;
+    let token = namespace.value("bound-token", "access_token").await;
+    for other in [manifest.replace(&standin.token_url(), &elsewhere.token_url()), manifest.replace("3fc0", "4ad1")] {
+        namespace.apply(&other).await;
+        let credential = namespace.reason("bound", ConditionType::Stalled, "AuthorizationRequired").await;
+        assert!(credential.message(ConditionType::Stalled).contains("another client or another server"));
+        assert!(!credential.is(ConditionType::Ready), "its token was not obtained under this spec");
+        assert_eq!(namespace.value("bound-token", "access_token").await, token);
+        namespace.apply(&manifest).await;
+        let credential = namespace.ready("bound").await;
+        assert!(!credential.is(ConditionType::Stalled));
+    }
+    quiet(&standin).await;
+    assert_eq!((standin.requests().len(), elsewhere.requests().len()), (1, 0));
+}
