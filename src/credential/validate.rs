@@ -33,6 +33,9 @@ use crate::{
     template::Template,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// A provider, wherever it came from.
 #[derive(Clone, Debug)]
 pub struct GivenProvider<'a> {
@@ -241,7 +244,7 @@ fn headers(headers: &[Header], namespace: &Arc<str>) -> Checks<Vec<(http::Header
                     let source = template.as_deref().unwrap_or_default();
                     let parsed = Template::parse(source);
                     HeaderSource::Template(
-                        parsed.map_err(|error| invalid(format!("The template of header {}: {error}", header.name)))?,
+                        parsed.map_err(|error| invalid(format!("The template of header {}: {error}.", header.name)))?,
                     )
                 }
             };
@@ -379,7 +382,7 @@ fn output(spec: Option<&SecretSpec>, name: String, limits: &Limits) -> Checks<Ou
         let template = Template::parse(&source);
         template
             .map(|template| (key.clone(), template))
-            .map_err(|error| invalid(format!("spec.secret.template, key {key}: {error}")))
+            .map_err(|error| invalid(format!("spec.secret.template, key {key}: {error}.")))
     };
     Ok(Output {
         name,
