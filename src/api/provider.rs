@@ -10,6 +10,9 @@ use super::{
     ClientSpec, DurationOrNever, DurationText, Parameter, RequestSpec, ResponseSpec, SecretKeyRef, ShortText, UrlText,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Endpoints of the server. They override discovered ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{OAuthCredentialSpec, ProviderSpec, SecretSpec};
 
+#[cfg(test)]
+mod tests;
+
 /// Sixteen hexadecimal digits of the SHA-256 of `value`'s JSON. Not a secret, and not reversible for any secret.
 pub fn hash(value: &impl Serialize) -> String {
     // Our own types serialize; if one ever didn't, an empty text would hash as "changed", never as "same token".

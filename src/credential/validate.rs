@@ -33,6 +33,9 @@ use crate::{
     template::Template,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// A provider, wherever it came from.
 #[derive(Clone, Debug)]
 pub struct GivenProvider<'a> {

@@ -7,6 +7,9 @@ use zeroize::Zeroize;
 
 use crate::{api::Reason, credential::observed::Problem, oauth::values::SecretText};
 
+#[cfg(test)]
+mod tests;
+
 /// A label that an input Secret must bear (`--require-input-label`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequiredLabel {

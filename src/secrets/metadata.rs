@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Annotation: the lineage of the token.
 pub const LINEAGE: &str = "oauth-operator.dev/lineage";
 /// Annotation: hashes of what the token was asked for under, and of the output's own spec; see `written_under`.

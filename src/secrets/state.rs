@@ -15,6 +15,9 @@ use crate::{
     oauth::values::{AccessToken, IdToken, RefreshToken, SecretText},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The format this version writes.
 const FORMAT: &str = "1";
 const FORMAT_KEY: &str = "format";

@@ -1,0 +1,299 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    credential::{
+        checked::InputValues,
+        record::Binding,
+        request::{binding, token_request},
+    },
+    oauth::values::RefreshToken,
+};
+
+fn limits() -> Limits {
+    Limits { request_timeout: Duration::from_secs(30), secret_types: vec!["example.com/registry".into()] }
+}
+
+/// Checks a credential of the namespace `own` with a provider whose Secrets are in `shared`. Both are written over
+/// something that is valid.
+fn check(spec: Value, provider: Value) -> Checks<Checked> {
+    let mut whole = json!({"grant": {"clientCredentials": {}}, "client": {"id": "c"}});
+    let mut whole_provider = json!({"endpoints": {"token": "https://id.example/token"}});
+    for (whole, over) in [(&mut whole, spec), (&mut whole_provider, provider)] {
+        for (field, value) in over.as_object().unwrap().clone() {
+            whole[field] = value;
+        }
+    }
+    let spec: OAuthCredentialSpec = serde_json::from_value(whole).unwrap();
+    let provider: ProviderSpec = serde_json::from_value(whole_provider).unwrap();
+    let ranges = ["10.0.0.0/8".to_owned()];
+    let given = GivenProvider { spec: &provider, namespace: "shared", allowed_addresses: &ranges, id: "p".into() };
+    validate("own", "cred", &spec, &given, &limits())
+}
+
+fn refusal(spec: Value, provider: Value) -> String {
+    let problem = check(spec.clone(), provider.clone()).expect_err(&format!("{spec} {provider}"));
+    assert_eq!((problem.reason, problem.stalls), (Reason::InvalidSpec, true));
+    assert!(problem.message.ends_with('.'), "not a sentence: {}", problem.message);
+    problem.message
+}
+
+fn key(name: &str) -> Value {
+    json!({"name": name, "key": "k"})
+}
+
+/// Where the id and the secret come from, and how they are sent.
+fn resolved(own: Value, shared: Value) -> String {
+    let spec = if own.is_null() { json!({"client": null}) } else { json!({"client": own}) };
+    let provider = if shared.is_null() { json!({}) } else { json!({"client": shared}) };
+    match check(spec, provider) {
+        Err(problem) => problem.message,
+        Ok(checked) => {
+            let place = |input: &InputRef| format!("{}/{}", input.namespace, input.name);
+            let id = checked.client.id.as_ref().map(|id| match id {
+                TextSource::Literal(text) => text.expose().to_owned(),
+                TextSource::Input(input) => place(input),
+            });
+            let secret = checked.client.secret.as_ref().map(place);
+            let way = (checked.first.shape.authentication, checked.first.shape.basic_encoding);
+            format!("{} {} {:?}", id.unwrap_or_default(), secret.unwrap_or_default(), way)
+        }
+    }
+}
+
+#[test]
+fn client_material_comes_whole_from_one_side() {
+    let shared = json!({"id": "p", "secretRef": key("ps"), "authentication": "client_secret_post"});
+    let raw = json!({"basicEncoding": "Raw"});
+    let own = json!({"id": "c", "secretRef": key("cs")});
+    let with = |base: &Value, field: &str, value: &str| {
+        let mut base = base.clone();
+        base[field] = value.into();
+        base
+    };
+    for (own, shared, expected) in [
+        (json!({"id": "c"}), Value::Null, "c  (None, Form)"),
+        (own.clone(), Value::Null, "c own/cs (ClientSecretBasic, Form)"),
+        (
+            json!({"idSecretRef": key("ci"), "secretRef": key("cs")}),
+            Value::Null,
+            "own/ci own/cs (ClientSecretBasic, Form)",
+        ),
+        (Value::Null, shared.clone(), "p shared/ps (ClientSecretPost, Form)"),
+        (Value::Null, json!({"idSecretRef": key("pi")}), "shared/pi  (None, Form)"),
+        // The material is the credential's own; only the way may be the provider's.
+        (own.clone(), shared.clone(), "c own/cs (ClientSecretPost, Form)"),
+        (own.clone(), json!({"authentication": "client_secret_post"}), "c own/cs (ClientSecretPost, Form)"),
+        (with(&own, "authentication", "client_secret_basic"), shared.clone(), "c own/cs (ClientSecretBasic, Form)"),
+        (json!({"authentication": "client_secret_basic"}), shared.clone(), "p shared/ps (ClientSecretBasic, Form)"),
+        (json!({"authentication": "none"}), shared.clone(), "p shared/ps (None, Form)"),
+        // The way goes together: authentication and its encoding.
+        (own.clone(), raw.clone(), "c own/cs (ClientSecretBasic, Raw)"),
+        (with(&own, "basicEncoding", "Raw"), Value::Null, "c own/cs (ClientSecretBasic, Raw)"),
+        (with(&own, "basicEncoding", "Raw"), json!({"id": "p"}), "c own/cs (ClientSecretBasic, Raw)"),
+        (with(&own, "basicEncoding", "Raw"), shared.clone(), "c own/cs (ClientSecretPost, Form)"),
+        (with(&own, "authentication", "client_secret_basic"), raw, "c own/cs (ClientSecretBasic, Form)"),
+    ] {
+        assert_eq!(resolved(own.clone(), shared.clone()), expected, "{own} {shared}");
+    }
+    // An id without its own secret doesn't borrow the provider's.
+    for (own, shared) in [
+        (json!({"id": "c"}), shared.clone()),
+        (json!({"secretRef": key("cs")}), shared),
+        (json!({"id": "c", "authentication": "client_secret_post"}), Value::Null),
+    ] {
+        assert!(resolved(own, shared).contains("needs a client id and a client secret"));
+    }
+}
+
+#[test]
+fn a_requests_own_authentication() {
+    let client = json!({"client": {"id": "c", "secretRef": key("cs")}});
+    let refresh = json!({"refreshRequest": {"authentication": "client_secret_post"}});
+    let checked = check(client, refresh.clone()).unwrap();
+    assert_eq!(checked.first.shape.authentication, Authentication::ClientSecretBasic);
+    assert_eq!(checked.refresh.shape.authentication, Authentication::ClientSecretPost);
+    assert!(refusal(json!({}), refresh.clone()).contains("client secret"));
+    let anonymous = json!({"client": {"secretRef": key("cs"), "authentication": "none"}});
+    assert!(refusal(anonymous, refresh).contains("client id"));
+}
+
+#[test]
+fn what_this_version_does_not_do() {
+    let none = || json!({});
+    let assertion = json!({"jwtBearer": {"privateKeySecretRef": key("k")}});
+    let exchange = json!({"tokenExchange": {"subjectToken": {"secretRef": key("t")}, "subjectTokenType": "jwt"}});
+    let password = json!({"password": {"usernameSecretRef": key("u"), "passwordSecretRef": key("p")}});
+    let certificate = json!({"id": "p", "secretRef": key("s"), "certificateSecretRef": {"name": "tls"}});
+    let fallback = json!({"id": "c", "secretRef": key("s"), "fallbackSecretRefs": [key("t")]});
+    for (spec, provider, what) in [
+        (json!({"grant": {"authorizationCode": {}}}), none(), "grant.authorizationCode"),
+        (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
+        (json!({"grant": assertion}), none(), "grant.jwtBearer"),
+        (json!({"grant": exchange}), none(), "grant.tokenExchange"),
+        (json!({"grant": password}), none(), "grant.password"),
+        (json!({"grant": {"custom": {"grantType": "x"}}}), none(), "grant.custom"),
+        (none(), json!({"issuer": "https://id.example", "endpoints": null}), "discovery"),
+        (json!({"client": fallback}), none(), "client.fallbackSecretRefs"),
+        (json!({"client": certificate}), none(), "client.certificateSecretRef"),
+        (json!({"client": null}), json!({"client": certificate}), "client.certificateSecretRef"),
+        // The credential names only the way; the material, and its certificate, are the provider's.
+        (json!({"client": {"authentication": "none"}}), json!({"client": certificate}), "client.certificateSecretRef"),
+        (json!({"client": {"id": "c", "authentication": "private_key_jwt"}}), none(), "private_key_jwt"),
+        (json!({"client": {"id": "c", "authentication": "client_secret_jwt"}}), none(), "client_secret_jwt"),
+        (json!({"client": {"id": "c", "authentication": "tls_client_auth"}}), none(), "tls_client_auth"),
+        (json!({"client": {"id": "c", "authentication": "self_signed_tls_client_auth"}}), none(), "self_signed"),
+        (none(), json!({"tls": {"caConfigMapRef": key("ca")}}), "tls.caConfigMapRef"),
+        (json!({"additionalTokens": [{"name": "a"}]}), none(), "additionalTokens"),
+        (json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), none(), "rolloutRestart"),
+        (json!({"revocationPolicy": "OnDelete"}), none(), "revocationPolicy"),
+    ] {
+        let message = refusal(spec.clone(), provider);
+        assert!(message.contains("does not carry out") && message.contains(what), "{spec}: {message}");
+    }
+    // What isn't used is not refused.
+    assert!(check(json!({"client": {"id": "c"}}), json!({"client": certificate})).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let none = || json!({});
+    let rate = |per: &str| json!({"rateLimit": {"requests": 1, "per": per}});
+    for (spec, provider, what) in [
+        (none(), json!({"endpoints": {"token": "https://"}}), "endpoints.token"),
+        (none(), json!({"endpoints": {"token": "https://id.example", "refresh": "x"}}), "endpoints.refresh"),
+        (json!({"grant": {}}), none(), "exactly one member"),
+        (json!({"refresh": {"before": "0s"}}), none(), "refresh.before"),
+        (json!({"refresh": {"before": "99999999999999999999h"}}), none(), "refresh.before"),
+        (none(), json!({"defaultLifetime": "99999999999999999999h"}), "defaultLifetime"),
+        (none(), json!({"defaultLifetime": "never"}), "defaultLifetime"),
+        (none(), json!({"maxLifetime": "-1s"}), "maxLifetime"),
+        (none(), json!({"refreshTokens": {"earliestRefresh": "5"}}), "refreshTokens.earliestRefresh"),
+        (none(), json!({"refreshTokens": {"idleLifetime": "1d"}}), "refreshTokens.idleLifetime"),
+        (none(), json!({"refreshTokens": {"reuseGracePeriod": ""}}), "refreshTokens.reuseGracePeriod"),
+        (none(), rate("0s"), "rateLimit.per"),
+        (none(), rate("99999999999999999999h"), "rateLimit.per"),
+        (none(), json!({"tokenRequest": {"headers": [{"name": "a b", "value": "v"}]}}), "header name"),
+        (none(), json!({"tokenRequest": {"headers": [{"name": "A", "template": "{{"}]}}), "template of header A"),
+        (none(), json!({"tokenResponse": {"accessToken": "$["}}), "tokenResponse"),
+        (json!({"secret": {"type": "kubernetes.io/service-account-token"}}), none(), "--allow-secret-type"),
+        (json!({"secret": {"template": {"k": "{{ x"}}}), none(), "spec.secret.template, key k"),
+    ] {
+        let message = refusal(spec.clone(), provider.clone());
+        assert!(message.contains(what), "{spec} {provider}: {message}");
+    }
+}
+
+#[test]
+fn a_credential_overrides_nothing_of_its_provider() {
+    let provider = json!({"tokenRequest": {"parameters": [{"name": "audience", "value": "a"}]}});
+    let own = |name: &str| json!({"parameters": [{"name": name, "value": "b"}]});
+    assert!(refusal(own("audience"), provider.clone()).contains("audience"));
+    let checked = check(own("resource"), provider).unwrap();
+    assert_eq!(checked.parameters.len(), 1);
+}
+
+fn body(checked: &Checked, token: Option<&str>) -> String {
+    let values: InputValues = checked.inputs.iter().map(|input| (input.clone(), SecretText::new("v"))).collect();
+    let request = token_request(checked, &values, token.map(RefreshToken::new).as_ref()).unwrap();
+    String::from_utf8(request.encode().unwrap().body().to_vec()).unwrap()
+}
+
+#[test]
+fn what_a_refresh_sends() {
+    let grant = json!({"refreshToken": {"secretRef": key("seed"), "redirectURI": "https://app.example/cb"}});
+    let spec = json!({"grant": grant, "scopes": ["a", "b"], "parameters": [{"name": "resource", "value": "r"}]});
+    let map = |parameters: &[&str], placement: &str| {
+        parameters.iter().map(|name| json!({"parameter": name, "in": placement})).collect::<Value>()
+    };
+    let both = map(&["scope", "redirect_uri"], "Body");
+    let plain = "grant_type=refresh_token&refresh_token=t&client_id=c";
+    for (provider, expected) in [
+        (json!({}), plain.to_owned()),
+        // A mapping for first requests only says where, not whether.
+        (json!({"tokenRequest": {"mapping": both}}), plain.to_owned()),
+        (json!({"refreshRequest": {"mapping": map(&["scope"], "Omit")}}), plain.to_owned()),
+        (json!({"refreshRequest": {"mapping": map(&["client_id"], "Omit")}}), "grant_type=refresh_token&refresh_token=t".into()),
+        (
+            json!({"refreshRequest": {"mapping": both}, "scopeSeparator": ","}),
+            "grant_type=refresh_token&refresh_token=t&scope=a%2Cb&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&client_id=c".into(),
+        ),
+        // A list replaces the whole list.
+        (
+            json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]},
+                "refreshRequest": {"parameters": [{"name": "y", "value": "2"}]}}),
+            format!("{plain}&y=2"),
+        ),
+        (json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]}}), format!("{plain}&x=1")),
+        (
+            json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]}, "refreshRequest": {"parameters": []}}),
+            plain.to_owned(),
+        ),
+    ] {
+        assert_eq!(body(&check(spec.clone(), provider.clone()).unwrap(), Some("t")), expected, "{provider}");
+    }
+    let first = check(json!({"scopes": ["a", "b"], "parameters": spec["parameters"]}), json!({})).unwrap();
+    assert_eq!(body(&first, None), "grant_type=client_credentials&scope=a+b&client_id=c&resource=r");
+}
+
+#[test]
+fn scalars_are_overridden_one_by_one() {
+    let first = json!({"method": "GET", "encoding": "JSON"});
+    let checked = check(json!({}), json!({"tokenRequest": first, "refreshRequest": {"method": "POST"}})).unwrap();
+    let shape = |request: &RequestSource| format!("{:?} {:?}", request.shape.method, request.shape.encoding);
+    assert_eq!((shape(&checked.first), shape(&checked.refresh)), ("Get Json".into(), "Post Json".into()));
+}
+
+#[test]
+fn rules_and_durations() {
+    let seed = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
+    let times = json!({"refreshTokens": {"singleUse": false, "idleLifetime": "2h", "earliestRefresh": "1m",
+        "reuseGracePeriod": "90s", "revokesAccessToken": true}});
+    let rules = check(seed.clone(), times.clone()).unwrap().rules;
+    assert_eq!(rules.keeps, Keeps::Reusable);
+    assert_eq!(rules.reuse_grace_period, Some(Duration::from_secs(90)));
+    let policy = RefreshPolicy {
+        margin: Margin::Default,
+        earliest: Some(Duration::from_secs(60)),
+        revokes_access_token: true,
+        idle_lifetime: Some(Duration::from_secs(7200)),
+    };
+    assert_eq!(rules.policy, policy);
+    assert_eq!(check(seed, json!({})).unwrap().rules.keeps, Keeps::SingleUse);
+    let client = check(json!({"refresh": {"before": "15m"}}), times).unwrap().rules;
+    assert_eq!((client.keeps, client.policy.idle_lifetime), (Keeps::Nothing, None));
+    assert_eq!(client.policy.margin, Margin::Before(Duration::from_secs(900)));
+    let percent = check(json!({"refresh": {"beforePercent": 40}}), json!({})).unwrap().rules.policy.margin;
+    assert_eq!(percent, Margin::Percent(40));
+}
+
+#[test]
+fn the_binding_is_every_origin_that_receives_a_secret() {
+    let bound = |spec, provider| {
+        let checked = check(spec, provider).unwrap();
+        let values = checked.inputs.iter().map(|input| (input.clone(), SecretText::new(input.name.clone()))).collect();
+        let Binding { servers, client_id } = binding(&checked, &values).unwrap();
+        (servers.join(" "), client_id)
+    };
+    let two = json!({"endpoints": {"token": "https://id.example:8443/t?x=1", "refresh": "https://A.example/r"}});
+    assert_eq!(bound(json!({}), two), ("https://a.example https://id.example:8443".into(), "c".into()));
+    let secret_id = json!({"client": {"idSecretRef": key("ci")}});
+    assert_eq!(bound(secret_id, json!({})), ("https://id.example".into(), "ci".into()));
+}
+
+#[test]
+fn every_secret_that_a_request_reads_is_an_input() {
+    let header = json!([{"name": "X", "valueSecretRef": key("h")}]);
+    let provider = json!({"client": {"id": "p", "secretRef": key("ps")}, "tls": {"caSecretRef": key("ca")},
+        "tokenRequest": {"headers": header, "parameters": [{"name": "a", "valueSecretRef": key("first")}]},
+        "refreshRequest": {"parameters": [{"name": "a", "valueSecretRef": key("later")}]}});
+    let own = json!({"client": null, "parameters": [{"name": "b", "valueSecretRef": key("mine")}]});
+    let inputs = |spec: &Value| {
+        let checked = check(spec.clone(), provider.clone()).unwrap();
+        checked.inputs.iter().map(|input| format!("{}/{}", input.namespace, input.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(&own), ["own/mine", "shared/ca", "shared/first", "shared/h", "shared/ps"]);
+    let mut refreshing = own;
+    refreshing["grant"] = json!({"refreshToken": {"secretRef": key("seed")}});
+    assert_eq!(inputs(&refreshing), ["own/seed", "shared/ca", "shared/h", "shared/later", "shared/ps"]);
+}
