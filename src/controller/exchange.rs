@@ -253,7 +253,12 @@ impl Controller {
                     .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
                 let replay = replay_at(&checked.rules, started_at, serving, now);
                 let retry = backoff(failure.retry_after()).max(Some(replay));
-                let message = format!("{} {}", outcome_unknown().message, as_sentence(&failure));
+                // Only a replay that is put off says until when.
+                let known = match replay > now {
+                    true => outcome_unknown().message,
+                    false => "A refresh was sent and its outcome is not known: the refresh token is sent again, with growing delays.".to_owned(),
+                };
+                let message = format!("{known} {}", as_sentence(&failure));
                 (Problem { message, ..outcome_unknown() }, retry)
             }
             (Why::Request(failure), None) => {
