@@ -20,10 +20,14 @@ mod manifests;
 mod answers;
 #[path = "refusals/case.rs"]
 mod case;
+#[path = "refusals/codes.rs"]
+mod codes;
 #[path = "refusals/conflicts.rs"]
 mod conflicts;
 #[path = "refusals/inputs.rs"]
 mod inputs;
+#[path = "refusals/later.rs"]
+mod later;
 #[path = "refusals/network.rs"]
 mod network;
 #[path = "refusals/objects.rs"]

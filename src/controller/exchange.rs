@@ -41,6 +41,9 @@ use crate::{
 /// Refresh tokens that one exchange tries at most: the newest, one candidate each, the previous one.
 const MOST_TRIES: usize = 6;
 
+/// A refusal of the grant says this where no refresh token was sent: there is none to replace.
+const REFUSED_WITHOUT_GRANT: &str = "The provider answered that the grant is invalid, although no refresh token was sent: check at the provider that the client is active and may use this grant.";
+
 /// What an exchange came to.
 pub enum Exchanged {
     Outcome(Outcome),
@@ -263,7 +266,10 @@ impl Controller {
             }
             (Why::Request(failure), None) => {
                 self.metrics.refreshed(metrics::Outcome::Failure, failure.reason());
-                let sentence = as_sentence(&failure);
+                let sentence = match consumes || failure.reason() != Reason::InvalidGrant {
+                    true => as_sentence(&failure),
+                    false => REFUSED_WITHOUT_GRANT.to_owned(),
+                };
                 let asked = failure.retry_after();
                 match failure.class() {
                     Class::Backoff => (Problem::passing(failure.reason(), sentence), backoff(asked)),

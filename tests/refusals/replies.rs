@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use oauth_operator::api::ConditionType;
 use serde_json::{Value, json};
 
 use crate::{
     answers::{Answer, Answers, CANARY, answer, error, with_headers},
     case::{Case, Expect, client, nothing_leaked, spec},
     objects::{credential, merged, secret},
-    support::{Cluster, Conditions, Namespace, Operator, namespace::apply, until},
+    support::{Cluster, Namespace, Operator, namespace::apply},
 };
 
 /// One answer, and what is said of it.
@@ -137,7 +136,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-async fn prepare(name: &str) -> (Namespace, Answers, Operator) {
+pub async fn prepare(name: &str) -> (Namespace, Answers, Operator) {
     let namespace = Cluster::shared().await.namespace(name).await;
     let answers = Answers::start().await;
     let operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
@@ -146,7 +145,7 @@ async fn prepare(name: &str) -> (Namespace, Answers, Operator) {
 }
 
 /// A refresh token in the Secret `<name>-seed`, and the grant that names it.
-fn seeded(name: &str) -> (Value, Value) {
+pub fn seeded(name: &str) -> (Value, Value) {
     let secret_ref = json!({"name": format!("{name}-seed"), "key": "token"});
     (
         seed(name, &format!("first-{name}")),
@@ -154,7 +153,7 @@ fn seeded(name: &str) -> (Value, Value) {
     )
 }
 
-fn seed(name: &str, token: &str) -> Value {
+pub fn seed(name: &str, token: &str) -> Value {
     secret(&format!("{name}-seed"), &[("token", token)])
 }
 
@@ -167,7 +166,7 @@ async fn run(namespace: &Namespace, answers: &Answers, row: &Row, case: Case) {
     case.is_cured(namespace).await;
 }
 
-fn asked_for(name: &str, spec: &Value) -> Vec<Value> {
+pub fn asked_for(name: &str, spec: &Value) -> Vec<Value> {
     let asked =
         json!({"metadata": {"annotations": {"oauth-operator.dev/refresh-requested-at": "2026-01-01T00:00:00Z"}}});
     vec![merged(&credential(name, spec), &asked)]
@@ -301,42 +300,4 @@ async fn a_server_that_starts_late_is_found() {
     case.recovers(&namespace).await;
     assert_eq!((late.arrivals("it").len(), answers.arrivals("it").len()), (1, 0));
     nothing_leaked(&namespace, &operator).await;
-}
-
-/// A refresh that fails while the token is valid: Ready stays, Refreshed says what happened, and a lost grant stalls at once.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_valid_token_outlives_a_failed_refresh() {
-    let (namespace, answers, operator) = prepare("outlives").await;
-    let (first, grant) = seeded("it");
-    let spec = spec(&answers.url("it"), &grant);
-    apply(&namespace.client, "outlives", vec![first, credential("it", &spec)]).await.unwrap();
-    namespace.ready("it").await;
-
-    answers.set("it", error("400 Bad Request", "temporarily_unavailable"));
-    namespace.request_refresh("it", "2026-01-01T00:00:00Z").await;
-    let failed = namespace.reason("it", ConditionType::Refreshed, "ProviderUnavailable").await;
-    assert!(failed.is(ConditionType::Ready) && !failed.is(ConditionType::Refreshed));
-    assert!(failed.message(ConditionType::Refreshed).starts_with("The provider answered temporarily_unavailable"));
-    let abnormal = [ConditionType::Stalled, ConditionType::Reconciling];
-    assert!(abnormal.iter().all(|type_| failed.condition(*type_).is_none()));
-    namespace.keep("current", &failed);
-
-    answers.set("it", error("400 Bad Request", "invalid_grant"));
-    namespace.request_refresh("it", "2026-01-01T00:00:01Z").await;
-    let lost = namespace.reason("it", ConditionType::Refreshed, "InvalidGrant").await;
-    assert!(lost.is(ConditionType::Ready) && lost.is(ConditionType::Stalled));
-    assert_eq!(lost.reason(ConditionType::Stalled), Some("AuthorizationRequired"));
-    namespace.keep("failed", &lost);
-
-    answers.set("it", None);
-    apply(&namespace.client, "outlives", vec![seed("it", "another-token")]).await.unwrap();
-    let cured = namespace.revision("it", 2, crate::support::SOON).await;
-    assert!(cured.is(ConditionType::Refreshed) && cured.condition(ConditionType::Stalled).is_none());
-    nothing_leaked(&namespace, &operator).await;
-    until("an Event of each", crate::support::SOON, async || {
-        let events = namespace.events().await;
-        let has = |reason: &str| events.iter().any(|event| event.reason.as_deref() == Some(reason));
-        (has("Issued") && has("ProviderUnavailable") && has("InvalidGrant")).then_some(())
-    })
-    .await;
 }
