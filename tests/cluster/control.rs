@@ -235,3 +235,38 @@ async fn a_lost_grant_stalls_at_once_until_a_person_brings_another() {
     namespace.ready("grant").await;
     until("one good request", SOON, async || (oidc.log().await.len() == asked + 1).then_some(())).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_rate_limit_holds_over_all_its_credentials() {
+    let (namespace, standin, _operator) = started("rate").await;
+    let url = standin.token_url();
+    namespace
+        .apply(&format!(
+            r#"
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthProvider
+metadata: {{name: limited}}
+spec:
+  endpoints: {{token: "{url}"}}
+  client: {{authentication: client_secret_post}}
+  tokenRequest: {{encoding: JSON}}
+  rateLimit: {{requests: 1, per: 1s}}
+"#
+        ))
+        .await;
+    let inline = format!("  provider:\n    endpoints: {{token: \"{url}\"}}\n    tokenRequest: {{encoding: JSON}}\n");
+    for name in ["one", "two", "three", "four"] {
+        let manifest = hover(name, &standin, "");
+        assert!(manifest.contains(&inline));
+        namespace.apply(&manifest.replace(&inline, "  providerRef: {name: limited}\n")).await;
+    }
+    for name in ["one", "two", "three", "four"] {
+        namespace.ready(name).await;
+    }
+    let arrivals: Vec<_> = standin.requests().iter().map(|request| request.at).collect();
+    assert_eq!(arrivals.len(), 4);
+    for pair in arrivals.windows(2) {
+        let pause = pair[1].duration_since(pair[0]);
+        assert!(pause > Duration::from_millis(900), "{pause:?}");
+    }
+}

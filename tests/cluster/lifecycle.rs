@@ -138,3 +138,25 @@ async fn a_spec_that_changed_while_a_reply_was_awaited_holds_in_the_end() {
     let requests = standin.requests().len();
     assert!((1..=2).contains(&requests), "{requests} requests");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_that_may_be_used_again_is() {
+    let namespace = Cluster::shared().await.namespace("reusable").await;
+    let oidc = Oidc::start(&["--rotation", "none", "--access-token-ttl", "6"]).await;
+    let mut operator = Operator::start(&namespace, &["--allow-insecure-http", "--leader-election=false"]).await;
+    let seed = oidc.seed("web-post").await;
+    let manifest = web("reused", &oidc, &seed, "");
+    let manifest = manifest.replace("/token\"}}", "/token\"}, refreshTokens: {singleUse: false}}");
+    namespace.apply(&manifest).await;
+    namespace.revision("reused", 2, MINUTE).await;
+    // Nothing is spent by a failure, so it is simply tried again; nor by a crash.
+    oidc.configure(&json!({"fail": {"status": 503, "when": "after"}})).await;
+    namespace.reason("reused", oauth_operator::api::ConditionType::Refreshed, "ProviderUnavailable").await;
+    namespace.revision("reused", 3, MINUTE).await;
+    operator.restart().await;
+    namespace.revision("reused", 5, MINUTE).await;
+    let state = namespace.state("reused").await;
+    assert_eq!((state["refreshToken"].as_str(), &state["intent"]), (Some(seed.as_str()), &Value::Null));
+    let log = oidc.log().await;
+    assert_eq!(log.iter().filter(|entry| entry["status"] != 200).count(), 1);
+}

@@ -1,6 +1,6 @@
 //! The state Secret lost, restored from a backup, or not one that can be read: nothing spent is sent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
@@ -158,4 +158,45 @@ async fn a_refresh_token_is_sent_to_nobody_but_its_own_server_and_client() {
     }
     quiet(&standin).await;
     assert_eq!((standin.requests().len(), elsewhere.requests().len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_the_token_is_sent_again_when_the_published_one_is_about_to_expire() {
+    let (namespace, standin, mut operator) = started("state-crash").await;
+    let lifetime = Duration::from_secs(30);
+    standin.reconfigure(Hover { access_token_lifetime: lifetime, ..Hover::default() });
+    namespace.apply(&hover("crashed", &standin, "")).await;
+    let obtained = namespace.ready("crashed").await.status.unwrap().last_refresh_time.unwrap();
+    standin.set_latency(Duration::from_secs(2));
+    namespace.request_refresh("crashed", "2026-01-01T00:00:00Z").await;
+    standin.arrived(2).await;
+    operator.kill();
+    standin.set_latency(Duration::ZERO);
+    operator.resume().await;
+    namespace.reason("crashed", ConditionType::Refreshed, "OutcomeUnknown").await;
+
+    let renewed = namespace.revision("crashed", 2, SOON).await.status.unwrap().last_refresh_time.unwrap();
+    let waited = renewed.duration_since(obtained).as_secs();
+    assert!((25..30).contains(&waited), "sent again {waited} s after the first, of 30");
+    let flips = namespace.credential("crashed").await;
+    let ready = flips.condition(ConditionType::Ready).unwrap();
+    assert!(ready.last_transition_time <= renewed && flips.is(ConditionType::Ready), "Ready all the time");
+    assert_eq!((standin.requests().len(), standin.replays()), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pods_open_intent_is_given_time_to_end() {
+    let (namespace, standin, mut operator) = started("state-other-pod").await;
+    standin.set_latency(Duration::from_secs(2));
+    namespace.apply(&hover("intended", &standin, "")).await;
+    standin.arrived(1).await;
+    operator.kill();
+    standin.set_latency(Duration::ZERO);
+    let flags = ["--allow-insecure-http", "--leader-election=false", "--request-timeout=3s"];
+    let began = Instant::now();
+    let _other = Operator::in_pod(&namespace, "another-pod", &flags).await;
+    namespace.ready("intended").await;
+    // The other process may have sent until 5 s after its intent, waits 3 s for the reply, and has 5 s to save it.
+    assert!(began.elapsed() > Duration::from_secs(13), "{:?}", began.elapsed());
+    assert_eq!((standin.requests().len(), standin.replays()), (2, 0));
 }

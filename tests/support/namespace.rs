@@ -69,7 +69,7 @@ impl Namespace {
     ) -> OAuthCredential {
         let mut last = None;
         let waited = async {
-            until(what, Duration::MAX / 4, async || {
+            until(what, within * 2, async || {
                 last = self.credentials().get_opt(name).await.unwrap_or(None);
                 last.clone().filter(&test)
             })
