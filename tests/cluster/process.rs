@@ -95,6 +95,28 @@ async fn of_two_operators_one_leads_and_the_other_takes_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn even_two_leaders_at_once_spend_no_token_twice() {
+    let namespace = Cluster::shared().await.namespace("split-brain").await;
+    let oidc = Oidc::start(&["--access-token-ttl", "6"]).await;
+    let flags = ["--allow-insecure-http", "--leader-election=false", "--request-timeout=1s"];
+    let operators =
+        [Operator::in_pod(&namespace, "first", &flags).await, Operator::in_pod(&namespace, "second", &flags).await];
+    let names: Vec<String> = (0..10).map(|at| format!("torn-{at}")).collect();
+    for (name, seed) in names.iter().zip(oidc.seeds("web-post", names.len()).await) {
+        namespace.apply(&web(name, &oidc, &seed, "")).await;
+    }
+    for name in &names {
+        namespace.revision(name, 5, Duration::from_secs(90)).await;
+    }
+    for operator in &operators {
+        assert!(operator.metric("oauth_operator_refreshes_total", &[r#"outcome="success""#]).await > 0.0);
+    }
+    for entry in oidc.log().await {
+        assert!(entry["status"] == 200 && entry["replay"] == false, "{entry}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_serves_health_readiness_and_metrics() {
     let namespace = Cluster::shared().await.namespace("pages").await;
     let operator = Operator::start(&namespace, &[]).await;
