@@ -70,12 +70,18 @@ pub struct SecretSpec {
     /// Labels to set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("labels of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"))]
+    #[x_kube(
+        validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("labels of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
+        validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.labels is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
+    )]
     pub labels: BTreeMap<String, super::provider::LabelValue>,
     /// Annotations to set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("annotations of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"))]
+    #[x_kube(
+        validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("annotations of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
+        validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.annotations is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
+    )]
     pub annotations: BTreeMap<String, LongText>,
     /// What becomes of the Secret when the credential goes. Default: Delete.
     #[serde(default)]
@@ -83,7 +89,7 @@ pub struct SecretSpec {
     /// One template a key, in Jinja syntax. Default: access_token, token_type, expires_at, scope.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$'))").message("a key of secret.template is a key of the Secret: letters, digits, -, _ and . only"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && k != '.' && !k.startsWith('..'))").message("a key of secret.template is a key of the Secret: letters, digits, -, _ and . only, neither . alone nor beginning with .."))]
     pub template: BTreeMap<String, TemplateText>,
 }
 

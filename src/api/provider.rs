@@ -296,7 +296,9 @@ pub struct NamespaceSelector {
 /// A label's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct LabelValue(#[schemars(length(max = 63))] pub String);
+pub struct LabelValue(
+    #[schemars(length(max = 63), regex(pattern = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"))] pub String,
+);
 
 /// One requirement of a label selector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
