@@ -231,6 +231,24 @@ async fn providers_are_asked_for_by_kind_and_name() {
             cure: vec![secret("shared-key", &[("key", "hunter2")])],
         },
         Case {
+            name: "metadata-allowed",
+            given: vec![object(
+                "ClusterOAuthProvider",
+                "refusals-metadata",
+                json!({"spec": {
+                    "endpoints": {"token": "http://169.254.169.254/token"},
+                    "allowedAddresses": ["169.254.0.0/16", "0.0.0.0/0"],
+                }}),
+            )],
+            spec: of("ClusterOAuthProvider", "refusals-metadata"),
+            expect: Expect::stalled("EgressDenied", &["link-local, metadata or reserved", "never connected to"]),
+            cure: vec![object(
+                "ClusterOAuthProvider",
+                "refusals-metadata",
+                json!({"spec": {"endpoints": {"token": answers.url("refusals-metadata")}}}),
+            )],
+        },
+        Case {
             name: "overridden",
             given: vec![provider(
                 "OAuthProvider",

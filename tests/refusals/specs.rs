@@ -62,12 +62,32 @@ async fn wrong_specs_stall_with_a_sentence() {
         ),
         case("no-time", json!({"refresh": {"before": "0s"}}), &["refresh.before: 0s is not a duration such as 90s"]),
         case(
-            "label-value",
-            json!({"secret": {"labels": {"team": "not a label"}}}),
+            "no-json",
+            json!({"secret": {"type": "kubernetes.io/dockerconfigjson", "template": {".dockerconfigjson": "{{ access_token }}"}}}),
             &[
-                "refuses the Secret label-value-token as invalid",
+                "refuses the Secret no-json-token as invalid",
                 "correct the keys, labels, annotations or type in spec.secret",
             ],
+        ),
+        case(
+            "too-long",
+            json!({"provider": {"maxLifetime": "99999999999999h"}}),
+            &["maxLifetime: 99999999999999h is not a duration such as 90s"],
+        ),
+        case(
+            "no-rate",
+            json!({"provider": {"rateLimit": {"requests": 1, "per": "0s"}}}),
+            &["rateLimit.per: 0s is not a duration such as 90s"],
+        ),
+        case(
+            "parameter-header",
+            json!({"parameters": [{"name": "no header", "value": "a", "in": "Header"}]}),
+            &["no header", "header"],
+        ),
+        case(
+            "parameter-framing",
+            json!({"parameters": [{"name": "Transfer-Encoding", "value": "chunked", "in": "Header"}]}),
+            &["transfer-encoding"],
         ),
         case(
             "token-url",
@@ -80,7 +100,7 @@ async fn wrong_specs_stall_with_a_sentence() {
     for case in &cases {
         let sent = answers.arrivals(case.name).len();
         assert!(
-            sent == if ["no-filter", "label-value"].contains(&case.name) { 2 } else { 1 },
+            sent == if ["no-filter", "no-json"].contains(&case.name) { 2 } else { 1 },
             "{}: {sent} requests",
             case.name
         );
