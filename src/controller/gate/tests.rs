@@ -127,7 +127,7 @@ enum Step {
     Enter(u8, u8, i64),
     Leave(u8),
     Drop(usize),
-    StepAside(usize),
+    Slow(usize),
     Grant,
 }
 
@@ -136,7 +136,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0_u8..8, 0_u8..3, 0_i64..20).prop_map(|(key, origin, deadline)| Step::Enter(key, origin, deadline)),
         1 => (0_u8..8).prop_map(Step::Leave),
         2 => (0_usize..8).prop_map(Step::Drop),
-        1 => (0_usize..8).prop_map(Step::StepAside),
+        1 => (0_usize..8).prop_map(Step::Slow),
         2 => Just(Step::Grant),
     ];
     vec(one, 0..60)
@@ -156,8 +156,8 @@ proptest! {
                 }
                 Step::Leave(name) => gate.leave(&key(name)),
                 Step::Drop(which) if which < held.len() => drop(held.swap_remove(which)),
-                Step::StepAside(which) if which < held.len() => held[which].step_aside(),
-                Step::Drop(_) | Step::StepAside(_) => {}
+                Step::Slow(which) if which < held.len() => held[which].step_aside(),
+                Step::Drop(_) | Step::Slow(_) => {}
                 Step::Grant => {
                     gate.grants();
                     // Who still waits has no room, or someone before it who has none.
