@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, NameText, SecretKeyRef, SecretRef, ShortText, UrlText};
+use super::{DurationText, NameText, SecretKeyRef, SecretRef, ShortText};
 
 /// How the client authenticates at the token endpoint: the IANA registry's names (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -66,9 +66,9 @@ pub struct AssertionSpec {
     /// Claim `iss`; default: the client id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<ShortText>,
-    /// Claim `aud`; default: the token endpoint.
+    /// Claim `aud`, a URL or any other name; default: the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audience: Option<UrlText>,
+    pub audience: Option<ShortText>,
     /// How long the assertion is valid; default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<DurationText>,

@@ -88,7 +88,7 @@ pub struct SecretSpec {
 }
 
 /// One more access token from the same refresh token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct AdditionalToken {
     /// Output key <name>.access_token; in templates tokens.<name>.access_token
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z]([a-z0-9_]*[a-z0-9])?$"))]
@@ -100,6 +100,7 @@ pub struct AdditionalToken {
     /// Parameters to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(p, !(p.name in ['grant_type', 'refresh_token', 'redirect_uri']) && !p.name.startsWith('client_') && !p.name.startsWith('code') && !p.name.startsWith('assertion'))").message("parameters may not set grant_type, client_*, code*, refresh_token, redirect_uri or assertion*: those follow from client and grant"))]
     pub parameters: Vec<Parameter>,
 }
 

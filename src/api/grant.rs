@@ -111,9 +111,9 @@ pub struct JwtBearerGrant {
     /// Claim `sub`; default: the issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<ShortText>,
-    /// Claim `aud`; default: the token endpoint.
+    /// Claim `aud`, a URL or any other name; default: the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audience: Option<UrlText>,
+    pub audience: Option<ShortText>,
     /// How long the assertion is valid. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<DurationText>,

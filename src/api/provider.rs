@@ -245,6 +245,7 @@ provider_spec! {
         /// addresses. Link-local and metadata addresses can't be allowed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 16), inner(length(min = 3, max = 64)))]
+        #[x_kube(validation = Rule::new("self.all(range, isCIDR(range))").message("allowedAddresses takes CIDR ranges, such as 10.0.0.0/8 or fd00::/8"))]
         allowed_addresses: Vec<String>,
     }
 }
@@ -298,7 +299,8 @@ pub struct NamespaceSelector {
 pub struct LabelValue(#[schemars(length(max = 63))] pub String);
 
 /// One requirement of a label selector.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)").message("a matchExpression's values go with its operator: In and NotIn need values, Exists and DoesNotExist take none"))]
 pub struct SelectorRequirement {
     /// Label key.
     pub key: ShortText,

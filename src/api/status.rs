@@ -50,7 +50,7 @@ pub struct OAuthCredentialStatus {
     /// The output Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretStatus>,
-    /// Hash of the refresh token that was given as input, keyed by the credential's uid.
+    /// Hash of the refresh token that was given as input, keyed by the credential's namespace and name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub seed_hash: Option<String>,

@@ -108,12 +108,13 @@ impl Controller {
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
         self.metrics.exchanged(began.elapsed());
         let shape = &sending.checked.request().reply;
-        let read = reply.and_then(|reply| {
-            let tokens = shape.read(reply.status, &reply.headers, &reply.body, reply.sent_at)?;
-            Ok((tokens, reply.sent_at))
-        });
-        match read {
-            Ok((tokens, sent_at)) => Event::Received(Box::new(Issued {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(failure) => return failed(failure),
+        };
+        let sent_at = reply.sent_at;
+        match shape.read(reply.status, &reply.headers, &reply.body, sent_at) {
+            Ok(tokens) => Event::Received(Box::new(Issued {
                 access_token: tokens.access_token,
                 refresh_token: tokens.refresh_token,
                 id_token: tokens.id_token,
@@ -125,10 +126,10 @@ impl Controller {
                 response: SecretText::new(tokens.response.expose().to_string()),
                 asked_under: sending.asked_under.clone(),
             })),
-            Err(failure) => Event::Failed(match failure.spent() {
-                Spent::No => NoToken::NotSpent(Why::Request(failure)),
-                Spent::Unknown => NoToken::Unknown(Why::Request(failure)),
-            }),
+            Err(failure) => match shape.salvage(reply.status, &reply.body) {
+                Some(refresh_token) => Event::Salvaged { refresh_token, why: Why::Request(failure) },
+                None => failed(failure),
+            },
         }
     }
 
@@ -168,7 +169,12 @@ impl Controller {
         let (state, credential) = tokio::join!(self.cluster.read_state(key), self.cluster.read_credential(key));
         let (Ok(state), Ok(credential)) = (state, credential) else { return Event::ReadFailed };
         let credential_exists = credential.is_some_and(|object| object.metadata.deletion_timestamp.is_none());
-        let Some(secret) = state else { return Event::Read { state: None, credential_exists } };
+        // The watch may not have told of it: one that was there before its name was in use wasn't kept.
+        let Some(secret) = state else {
+            self.store().remove_secret(&state_key(key), None);
+            return Event::Read { state: None, credential_exists };
+        };
+        self.store().put_secret(&state_key(key), SecretSeen::of(&secret.metadata));
         let resource_version = secret.metadata.resource_version.clone().unwrap_or_default();
         match state::read(secret) {
             Ok(record) => Event::Read { state: Some((Box::new(record), resource_version)), credential_exists },
@@ -176,6 +182,13 @@ impl Controller {
             Err(_) => Event::ReadFailed,
         }
     }
+}
+
+fn failed(failure: Failure) -> Event<Why> {
+    Event::Failed(match failure.spent() {
+        Spent::No => NoToken::NotSpent(Why::Request(failure)),
+        Spent::Unknown => NoToken::Unknown(Why::Request(failure)),
+    })
 }
 
 fn refused(fault: Fault) -> Problem {

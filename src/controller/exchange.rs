@@ -41,6 +41,9 @@ use crate::{
 /// Refresh tokens that one exchange tries at most: the newest, one candidate each, the previous one.
 const MOST_TRIES: usize = 6;
 
+/// A refusal of the grant says this where no refresh token was sent: there is none to replace.
+const REFUSED_WITHOUT_GRANT: &str = "The provider answered that the grant is invalid, although no refresh token was sent: check at the provider that the client is active and may use this grant.";
+
 /// What an exchange came to.
 pub enum Exchanged {
     Outcome(Outcome),
@@ -120,7 +123,7 @@ impl Controller {
             StateView::Read { resource_version, .. } => Some(resource_version.clone()),
             _ => None,
         };
-        let hash = |token: &RefreshToken| token.hash(&prepared.seen.uid);
+        let hash = |token: &RefreshToken| token.hash(&key.to_string());
         let mut refused = Vec::new();
         let mut reread = false;
         for _ in 0..MOST_TRIES {
@@ -253,12 +256,20 @@ impl Controller {
                     .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
                 let replay = replay_at(&checked.rules, started_at, serving, now);
                 let retry = backoff(failure.retry_after()).max(Some(replay));
-                let message = format!("{} {}", outcome_unknown().message, as_sentence(&failure));
+                // Only a replay that is put off says until when.
+                let known = match replay > now {
+                    true => outcome_unknown().message,
+                    false => "A refresh was sent and its outcome is not known: the refresh token is sent again, with growing delays.".to_owned(),
+                };
+                let message = format!("{known} {}", as_sentence(&failure));
                 (Problem { message, ..outcome_unknown() }, retry)
             }
             (Why::Request(failure), None) => {
                 self.metrics.refreshed(metrics::Outcome::Failure, failure.reason());
-                let sentence = as_sentence(&failure);
+                let sentence = match consumes || failure.reason() != Reason::InvalidGrant {
+                    true => as_sentence(&failure),
+                    false => REFUSED_WITHOUT_GRANT.to_owned(),
+                };
                 let asked = failure.retry_after();
                 match failure.class() {
                     Class::Backoff => (Problem::passing(failure.reason(), sentence), backoff(asked)),
@@ -274,7 +285,9 @@ impl Controller {
 
     /// A token was received and could not be published: the output's spec is at fault.
     fn unpublished(&self, prepared: &Prepared, checked: &Checked, view: &View, problem: Problem) -> Outcome {
-        if checked.rules.keeps != Keeps::Nothing {
+        // A Secret that is in the way is watched: its going, and not a time, is the reason to try again.
+        let in_the_way = problem.reason == Reason::SecretConflict && problem.stalls;
+        if checked.rules.keeps != Keeps::Nothing || in_the_way {
             return Outcome::Held(problem);
         }
         let observed = view.observed(prepared, self);

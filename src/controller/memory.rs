@@ -29,7 +29,8 @@ pub struct HeldState {
 #[derive(Clone, Debug)]
 pub struct HeldInput {
     pub resource_version: String,
-    pub values: Result<BTreeMap<String, SecretText>, Problem>,
+    /// By key: its value, or why there is none. What is wrong with one key is nothing to those who use another.
+    pub values: BTreeMap<String, Result<SecretText, Problem>>,
 }
 
 /// The memory.

@@ -11,6 +11,7 @@ mod observe;
 mod pass;
 mod publish;
 mod queue;
+mod read;
 mod report;
 pub mod run;
 mod seen;
@@ -21,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch as signal};
 
-use self::{effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue, store::Store};
+use self::{effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue, read::Turns, store::Store};
 use crate::{
     credential::{record::Holder, validate::Limits},
     oauth::transport::Transport,
@@ -55,6 +56,7 @@ pub struct Controller {
     memory: Mutex<Memory>,
     queue: Mutex<Queue<Key>>,
     queued: Notify,
+    turns: Turns,
     /// Whether every watch has been listed once.
     synced: signal::Sender<bool>,
 }

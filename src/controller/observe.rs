@@ -1,5 +1,5 @@
 //! The first phase of a pass: what is known of a credential, from memory, as the plain data that `decide` takes. What isn't
-//! in memory is read by the two effects at the end, when `decide` asks for it.
+//! in memory is read by `read`, when `decide` asks for it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,9 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Controller,
-    effects::Answer,
     key::{Key, ProviderKey},
-    memory::{HeldInput, HeldState},
+    memory::HeldState,
     seen::{CredentialSeen, SecretSeen},
 };
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
         validate::{GivenProvider, validate},
     },
     oauth::values::RefreshToken,
-    secrets::{input, output, state, state_name},
+    secrets::{output, state_name},
 };
 
 /// A credential, read and checked.
@@ -79,6 +78,7 @@ impl View {
             asked_under: &self.asked_under,
             settings_hash: &controller.settings.settings_hash,
             output_hash: checked.map_or("", |checked| &checked.output.hash),
+            output_name: &prepared.output_name,
             output: self.output.clone(),
             state: match &self.state {
                 StateView::NotKept => StateSeen::NotKept,
@@ -193,7 +193,7 @@ impl Controller {
     /// Everything that is known of a checked credential.
     pub(super) fn view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> View {
         let output = self.output_seen(key, prepared);
-        let inputs = self.inputs_view(key, prepared, checked);
+        let inputs = self.inputs_view(key, checked);
         let mut store = self.store();
         if let InputsView::Read { seed: Some((token, _)), .. } = &inputs {
             store.note_seed_value(key, self.seed_value(token));
@@ -238,7 +238,7 @@ impl Controller {
         }
     }
 
-    fn inputs_view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> InputsView {
+    fn inputs_view(&self, key: &Key, checked: &Checked) -> InputsView {
         let mut values = InputValues::new();
         let store = self.store();
         let memory = self.memory();
@@ -247,14 +247,12 @@ impl Controller {
             let Some(held) = memory.input(&secret).filter(|held| held.resource_version == current) else {
                 return InputsView::Unread;
             };
-            match &held.values {
-                Err(problem) => return InputsView::Problem(problem.clone()),
-                Ok(held) => {
-                    for input in keys {
-                        let Some(value) = held.get(&input.key) else { return InputsView::Unread };
-                        values.insert(input.clone(), value.clone());
-                    }
-                }
+            for input in keys {
+                match held.values.get(&input.key) {
+                    None => return InputsView::Unread,
+                    Some(Err(problem)) => return InputsView::Problem(problem.clone()),
+                    Some(Ok(value)) => values.insert(input.clone(), value.clone()),
+                };
             }
         }
         drop((store, memory));
@@ -263,7 +261,8 @@ impl Controller {
             Grant::ClientCredentials => None,
         };
         let seed = seed.map(|seed| {
-            let hash = seed.hash(&prepared.seen.uid);
+            // By name and not by uid: what is spent stays spent when the manifest is deleted and applied again.
+            let hash = seed.hash(&key.to_string());
             (seed, hash)
         });
         match request::binding(checked, &values) {
@@ -277,65 +276,6 @@ impl Controller {
 
     fn seed_value(&self, token: &RefreshToken) -> [u8; 32] {
         Sha256::new().chain_update(self.settings.seed_key).chain_update(token.expose()).finalize().into()
-    }
-
-    // The two reads, each an effect that `decide` asks for.
-
-    /// Reads the state Secret into memory, uncached.
-    pub(super) async fn read_state(&self, key: &Key) -> Answer<()> {
-        let secret = self.cluster.read_state(key).await?;
-        let held = match secret {
-            None => {
-                self.store().remove_secret(&state_key(key), None);
-                HeldState { resource_version: String::new(), content: Ok(None) }
-            }
-            Some(secret) => {
-                self.store().put_secret(&state_key(key), SecretSeen::of(&secret.metadata));
-                let resource_version = secret.metadata.resource_version.clone().unwrap_or_default();
-                HeldState { resource_version, content: state::read(secret).map(|record| Some(Arc::new(record))) }
-            }
-        };
-        self.memory().hold_state(key, held);
-        Ok(())
-    }
-
-    /// Reads the input Secrets that aren't in memory, or all of them where `afresh`.
-    pub(super) async fn read_inputs(&self, checked: &Checked, afresh: bool) -> Answer<()> {
-        for (secret, keys) in input_secrets(&checked.inputs) {
-            let mut wanted: Vec<String> = keys.into_iter().map(|input| input.key.clone()).collect();
-            {
-                let (store, memory) = (self.store(), self.memory());
-                let held = memory.input(&secret);
-                let current = version(store.secret(&secret));
-                let fresh = held.filter(|held| held.resource_version == current);
-                let complete = |held: &HeldInput| match &held.values {
-                    Ok(values) => wanted.iter().all(|key| values.contains_key(key)),
-                    Err(_) => true,
-                };
-                if !afresh && fresh.is_some_and(complete) {
-                    continue;
-                }
-                // Other credentials use other keys of the same Secret.
-                if let Some(Ok(values)) = fresh.map(|held| &held.values) {
-                    wanted.extend(values.keys().cloned());
-                }
-            }
-            let read = self.cluster.read_secret(&secret).await?;
-            let resource_version = match &read {
-                Some(found) => {
-                    self.store().put_secret(&secret, SecretSeen::of(&found.metadata));
-                    found.metadata.resource_version.clone().unwrap_or_default()
-                }
-                None => {
-                    self.store().remove_secret(&secret, None);
-                    String::new()
-                }
-            };
-            let required = self.settings.required_label.as_ref();
-            let values = input::values(&secret.name, read, wanted.iter().map(String::as_str), required);
-            self.memory().hold_input(&secret, HeldInput { resource_version, values });
-        }
-        Ok(())
     }
 }
 
@@ -368,11 +308,13 @@ fn state_view(key: &Key, checked: &Checked, seen: Option<&SecretSeen>, held: Opt
     }
 }
 
-fn version(seen: Option<&SecretSeen>) -> &str {
+/// The resourceVersion of a Secret as it was last seen; empty: there is none.
+pub fn version(seen: Option<&SecretSeen>) -> &str {
     seen.map_or("", |seen| &seen.resource_version)
 }
 
-fn input_secrets(inputs: &[InputRef]) -> BTreeMap<Key, Vec<&InputRef>> {
+/// The Secrets of these keys.
+pub fn input_secrets(inputs: &[InputRef]) -> BTreeMap<Key, Vec<&InputRef>> {
     let mut secrets: BTreeMap<Key, Vec<&InputRef>> = BTreeMap::new();
     for input in inputs {
         let secret = Key { namespace: input.namespace.clone(), name: input.name.as_str().into() };

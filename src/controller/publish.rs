@@ -62,7 +62,9 @@ impl Controller {
         for tries in 0..MOST_TRIES {
             let precondition = match &seen {
                 None => Precondition::Absent,
-                Some(secret) if !owns(key, &prepared.status, secret) => return Ok(Err(foreign(&checked.output.name))),
+                Some(secret) if !owns(key, &prepared.status, secret) => {
+                    return Ok(Err(Problem::foreign_output(&checked.output.name)));
+                }
                 Some(secret) => Precondition::Is {
                     uid: secret.uid.to_string(),
                     resource_version: secret.resource_version.to_string(),
@@ -125,7 +127,7 @@ impl Controller {
         };
         let seen = SecretSeen::of(&secret.metadata);
         if !owns(key, &prepared.status, &seen) {
-            return Ok(Some(foreign(&checked.output.name)));
+            return Ok(Some(Problem::foreign_output(&checked.output.name)));
         }
         if secret.immutable == Some(true) {
             return Ok(Some(Problem::stalled(
@@ -179,15 +181,6 @@ fn published(publication: Publication<'_>, checked: &Checked, secret: &SecretSee
             resource_version: secret.resource_version.to_string(),
         },
     }
-}
-
-fn foreign(name: &str) -> Problem {
-    Problem::stalled(
-        Reason::SecretConflict,
-        format!(
-            "The Secret {name} exists and is not this credential's: delete it, or choose another spec.secret.name."
-        ),
-    )
 }
 
 fn forbidden(name: &str) -> Problem {

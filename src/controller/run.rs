@@ -20,6 +20,7 @@ use super::{
     memory::Memory,
     pass::{Next, Seat},
     queue::Queue,
+    read::Turns,
     store::Store,
     watch,
 };
@@ -39,6 +40,8 @@ use crate::{
 const PASSES: usize = 64;
 /// Exchanges at once with one token server.
 const PER_ORIGIN: usize = 32;
+/// The pause after a pass that panicked: a defect of ours, which trying at once won't mend.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// How often the counts of credentials are taken.
 const CENSUS: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,7 @@ impl Controller {
             memory: Memory::default().into(),
             queue: Queue::default().into(),
             queued: Notify::new(),
+            turns: Turns::default(),
             synced: signal::channel(false).0,
             settings: parts.settings,
         })
@@ -150,6 +154,7 @@ impl Controller {
     }
 
     async fn pass_and_finish(&self, key: Key, mut seat: Seat) {
+        let mut look = Look { controller: self, key: Some(key.clone()) };
         let parent = self.memory().take_trace(&key).and_then(|span| span.id());
         let span = tracing::debug_span!(parent: parent, "pass", credential = %key);
         let next = self.pass(&key, &mut seat).instrument(span.clone()).await;
@@ -175,8 +180,31 @@ impl Controller {
                 Some(later(now, pause))
             }
         };
-        self.queue().finish(&key, at);
-        self.queued.notify_one();
+        look.finish(at);
+    }
+}
+
+/// A look at a credential that is under way. Should it panic, the credential is looked at again all the same.
+struct Look<'a> {
+    controller: &'a Controller,
+    key: Option<Key>,
+}
+
+impl Look<'_> {
+    fn finish(&mut self, at: Option<Timestamp>) {
+        let Some(key) = self.key.take() else { return };
+        self.controller.queue().finish(&key, at);
+        self.controller.queued.notify_one();
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            self.controller.gate.leave(key);
+            self.controller.metrics.reconcile_error("panic");
+            self.finish(Some(later(Timestamp::now(), AFTER_PANIC)));
+        }
     }
 }
 

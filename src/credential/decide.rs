@@ -73,13 +73,8 @@ pub fn decide(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
 }
 
 fn conflict(seen: &Observed<'_>) -> Option<Plan> {
-    matches!(seen.output, OutputSeen::Foreign).then(|| Plan::Hold {
-        problem: Problem::stalled(
-            Reason::SecretConflict,
-            "A Secret with the output's name exists and is not this credential's. Delete it, or choose another spec.secret.name.",
-        ),
-        until: None,
-    })
+    matches!(seen.output, OutputSeen::Foreign)
+        .then(|| Plan::Hold { problem: Problem::foreign_output(seen.output_name), until: None })
 }
 
 fn unusable_state(seen: &Observed<'_>) -> Option<Plan> {

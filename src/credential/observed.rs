@@ -28,6 +28,14 @@ impl Problem {
         Self { reason, message: message.into(), stalls: true }
     }
 
+    /// A Secret of somebody else's stands where the output should.
+    pub fn foreign_output(name: &str) -> Self {
+        let message = format!(
+            "The Secret {name} exists and is not this credential's: delete it, or choose another spec.secret.name."
+        );
+        Self::stalled(Reason::SecretConflict, message)
+    }
+
     /// A problem that may pass, or whose solution is under way.
     pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), stalls: false }
@@ -103,6 +111,8 @@ pub struct Observed<'a> {
     pub settings_hash: &'a str,
     /// Hash of the output's spec as it is now.
     pub output_hash: &'a str,
+    /// Name of the output Secret.
+    pub output_name: &'a str,
     pub output: OutputSeen,
     pub state: StateSeen<'a>,
     pub inputs: InputsSeen<'a>,

@@ -74,12 +74,30 @@ pub struct AskedUnder {
     pub inputs: String,
 }
 
-/// A token that was received when the state had moved on.
+/// What a reply brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Received {
+    Issued(Box<Issued>),
+    /// The next refresh token, out of a reply that is of no other use.
+    RefreshToken(RefreshToken),
+}
+
+impl Received {
+    /// The refresh token to use next, if the reply brought one.
+    pub fn refresh_token(&self) -> Option<&RefreshToken> {
+        match self {
+            Received::Issued(issued) => issued.refresh_token.as_ref(),
+            Received::RefreshToken(token) => Some(token),
+        }
+    }
+}
+
+/// What was received when the state had moved on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     pub attempt: String,
     pub lineage: String,
-    pub issued: Issued,
+    pub received: Received,
 }
 
 /// The state of one credential.
@@ -135,30 +153,33 @@ impl StateRecord {
     }
 
     /// The record after a reply: the next token in place, the sent one spent, the intent closed.
-    pub fn with_reply(&self, attempt: &str, sent_hash: Option<&str>, mut issued: Issued) -> Self {
+    pub fn with_reply(&self, attempt: &str, sent_hash: Option<&str>, received: Received) -> Self {
         let mut next = self.clone();
-        if issued.refresh_token.is_none() && issued.refresh_token_expires_at.is_none() {
-            issued.refresh_token_expires_at = self.issued.as_ref().and_then(|issued| issued.refresh_token_expires_at);
-        }
-        if let Some(token) = &issued.refresh_token
+        if let Some(token) = received.refresh_token()
             && Some(token) != self.refresh_token.as_ref()
         {
             next.previous_refresh_token = self.refresh_token.clone();
             next.refresh_token = Some(token.clone());
             next.spend(sent_hash);
         }
-        next.revision = self.revision + 1;
+        if let Received::Issued(mut issued) = received {
+            if issued.refresh_token.is_none() && issued.refresh_token_expires_at.is_none() {
+                issued.refresh_token_expires_at =
+                    self.issued.as_ref().and_then(|former| former.refresh_token_expires_at);
+            }
+            next.revision = self.revision + 1;
+            next.issued = Some(*issued);
+        }
         next.attempt = Some(attempt.to_owned());
-        next.issued = Some(issued);
         next.intent = None;
         next
     }
 
     /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over.
-    pub fn with_stray(&self, attempt: &str, lineage: &str, issued: Issued) -> Self {
+    pub fn with_stray(&self, attempt: &str, lineage: &str, received: Received) -> Self {
         let mut next = self.clone();
         let list = if lineage == self.lineage { &mut next.candidates } else { &mut next.aside };
-        list.push(Candidate { attempt: attempt.to_owned(), lineage: lineage.to_owned(), issued });
+        list.push(Candidate { attempt: attempt.to_owned(), lineage: lineage.to_owned(), received });
         let surplus = list.len().saturating_sub(MOST_CANDIDATES);
         list.drain(..surplus);
         next
@@ -167,9 +188,9 @@ impl StateRecord {
     /// The record with its newest candidate adopted, if there is one that brings a refresh token.
     pub fn adopt_candidate(&self) -> Option<Self> {
         let mut next = self.clone();
-        let at = next.candidates.iter().rposition(|candidate| candidate.issued.refresh_token.is_some())?;
+        let at = next.candidates.iter().rposition(|candidate| candidate.received.refresh_token().is_some())?;
         let candidate = next.candidates.remove(at);
-        Some(Self { ..next.with_reply(&candidate.attempt, None, candidate.issued) })
+        Some(next.with_reply(&candidate.attempt, None, candidate.received))
     }
 
     /// The record without its intent.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{Intent, Issued, StateRecord};
+use super::record::{Intent, Issued, Received, StateRecord};
+use crate::oauth::values::RefreshToken;
 
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,11 @@ pub enum Event<F> {
     },
     ReadFailed,
     Received(Box<Issued>),
+    /// A reply that is of no use but for the refresh token in it, which may be the only one that still works.
+    Salvaged {
+        refresh_token: RefreshToken,
+        why: F,
+    },
     Failed(NoToken<F>),
 }
 
@@ -87,7 +93,7 @@ pub enum Event<F> {
 pub enum Ended<F> {
     /// A token was received, and is saved where there is something to keep (with the state's new resourceVersion).
     Issued { issued: Box<Issued>, saved: Option<(Box<StateRecord>, String)> },
-    /// No token, nothing spent. The state as it is now, where it is known.
+    /// No token, and nothing lost: nothing was spent, or what replaces it is saved. The state as it is now, where it is known.
     NotSpent { why: F, state: Option<(Box<StateRecord>, String)> },
     /// No token, and the intent stays open.
     Unknown { why: F, state: Option<(Box<StateRecord>, String)> },
@@ -104,8 +110,8 @@ enum Phase {
     ReadingIntent { tries: u32 },
     Sending,
     Clearing,
-    Saving { issued: Box<Issued>, write: Box<Write>, tries: u32 },
-    ReadingForSave { issued: Box<Issued>, tries: u32 },
+    Saving { received: Box<Received>, write: Box<Write>, tries: u32 },
+    ReadingForSave { received: Box<Received>, tries: u32 },
 }
 
 /// One attempt under way.
@@ -216,7 +222,17 @@ impl<F: Clone> Attempt<F> {
             // The intent may stand, but nothing was sent: whoever looks next finds it, and it is this boot's own.
             (Phase::ReadingIntent { .. }, Event::ReadFailed) => Step::End(Ended::Superseded),
 
-            (Phase::Sending, Event::Received(issued)) => self.received(issued),
+            (Phase::Sending, Event::Received(issued)) => match &self.base {
+                None => Step::End(Ended::Issued { issued, saved: None }),
+                Some(_) => self.received(Received::Issued(issued)),
+            },
+            (Phase::Sending, Event::Salvaged { refresh_token, why }) => {
+                self.why = Some(NoToken::NotSpent(why.clone()));
+                match &self.base {
+                    None => Step::End(Ended::NotSpent { why, state: None }),
+                    Some(_) => self.received(Received::RefreshToken(refresh_token)),
+                }
+            }
             (Phase::Sending, Event::Failed(NoToken::NotSpent(why))) if self.keeps == Keeps::SingleUse => {
                 self.why = Some(NoToken::NotSpent(why));
                 self.go(Phase::Clearing)
@@ -239,25 +255,25 @@ impl<F: Clone> Attempt<F> {
             // The intent stands, and is known not to have been spent by this process; another one judges it by its age.
             (Phase::Clearing, Event::WriteInDoubt | Event::WriteRefused(_)) => self.not_spent(None),
 
-            (Phase::Saving { issued, write, .. }, Event::Written { resource_version }) => {
+            (Phase::Saving { received, write, .. }, Event::Written { resource_version }) => {
                 Step::End(if write.record.attempt.as_deref() == Some(&self.attempt) {
-                    Ended::Issued { issued, saved: Some((Box::new(write.record), resource_version)) }
+                    self.saved(*received, Box::new(write.record), resource_version)
                 } else {
                     Ended::Superseded
                 })
             }
-            (Phase::Saving { issued, tries, .. }, Event::WriteInDoubt | Event::WriteRefused(_)) => {
-                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            (Phase::Saving { received, tries, .. }, Event::WriteInDoubt | Event::WriteRefused(_)) => {
+                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
             }
-            (Phase::ReadingForSave { issued, tries }, Event::ReadFailed) => {
-                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            (Phase::ReadingForSave { received, tries }, Event::ReadFailed) => {
+                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
             }
-            (Phase::ReadingForSave { issued, tries }, Event::Read { state, credential_exists }) => {
-                self.save_over(issued, tries, state, credential_exists)
+            (Phase::ReadingForSave { received, tries }, Event::Read { state, credential_exists }) => {
+                self.save_over(received, tries, state, credential_exists)
             }
             // What was received is never let go, whatever happens.
-            (Phase::Saving { issued, tries, .. } | Phase::ReadingForSave { issued, tries }, _) => {
-                self.go(Phase::ReadingForSave { issued, tries: tries.saturating_add(1) })
+            (Phase::Saving { received, tries, .. } | Phase::ReadingForSave { received, tries }, _) => {
+                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
             }
             _ => Step::End(Ended::Superseded),
         }
@@ -268,16 +284,27 @@ impl<F: Clone> Attempt<F> {
         Step::Next(Box::new(self))
     }
 
-    fn received(self, issued: Box<Issued>) -> Step<F> {
-        let Some(base) = &self.base else { return Step::End(Ended::Issued { issued, saved: None }) };
-        let write = Box::new(Write { record: self.replied(base, &issued), replaces: self.seen.clone() });
-        self.go(Phase::Saving { issued, write, tries: 0 })
+    fn received(self, received: Received) -> Step<F> {
+        let record = self.base.as_ref().map(|base| self.replied(base, &received)).unwrap_or_default();
+        let write = Box::new(Write { record, replaces: self.seen.clone() });
+        self.go(Phase::Saving { received: Box::new(received), write, tries: 0 })
+    }
+
+    fn saved(self, received: Received, record: Box<StateRecord>, resource_version: String) -> Ended<F> {
+        let state = Some((record, resource_version));
+        match (received, self.why) {
+            (Received::Issued(issued), _) => Ended::Issued { issued, saved: state },
+            (Received::RefreshToken(_), Some(NoToken::NotSpent(why) | NoToken::Unknown(why))) => {
+                Ended::NotSpent { why, state }
+            }
+            (Received::RefreshToken(_), None) => Ended::Superseded,
+        }
     }
 
     /// Rule 4: the write after the reply is fenced by content.
     fn save_over(
         self,
-        issued: Box<Issued>,
+        received: Box<Received>,
         tries: u32,
         state: Option<(Box<StateRecord>, String)>,
         credential_exists: bool,
@@ -285,28 +312,28 @@ impl<F: Clone> Attempt<F> {
         let Some(base) = self.base.clone() else { return Step::End(Ended::Superseded) };
         let write = match state {
             None if !credential_exists => return Step::End(Ended::Gone),
-            None => Write { record: self.replied(&base, &issued), replaces: None },
+            None => Write { record: self.replied(&base, &received), replaces: None },
             // An earlier write of ours took effect, and only its answer was lost.
             Some((record, resource_version)) if record.attempt.as_deref() == Some(&self.attempt) => {
-                return Step::End(Ended::Issued { issued, saved: Some((record, resource_version)) });
+                return Step::End(self.saved(*received, record, resource_version));
             }
             Some((record, resource_version)) if self.is_ours(&record) || self.is_base(&record) => {
-                Write { record: self.replied(&record, &issued), replaces: Some(resource_version) }
+                Write { record: self.replied(&record, &received), replaces: Some(resource_version) }
             }
             Some((record, _)) if record.candidates.iter().chain(&record.aside).any(|c| c.attempt == self.attempt) => {
                 return Step::End(Ended::Superseded);
             }
             Some((record, resource_version)) => Write {
-                record: record.with_stray(&self.attempt, &base.lineage, (*issued).clone()),
+                record: record.with_stray(&self.attempt, &base.lineage, (*received).clone()),
                 replaces: Some(resource_version),
             },
         };
-        self.go(Phase::Saving { issued, write: Box::new(write), tries })
+        self.go(Phase::Saving { received, write: Box::new(write), tries })
     }
 
-    fn replied(&self, over: &StateRecord, issued: &Issued) -> StateRecord {
+    fn replied(&self, over: &StateRecord, received: &Received) -> StateRecord {
         let sent = self.intent.as_ref().map(|intent| intent.token_hash.as_str());
-        over.with_reply(&self.attempt, sent, issued.clone())
+        over.with_reply(&self.attempt, sent, received.clone())
     }
 
     fn is_ours(&self, record: &StateRecord) -> bool {

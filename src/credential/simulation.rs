@@ -147,6 +147,7 @@ impl World {
             asked_under: &self.asked_under,
             settings_hash: "",
             output_hash: "o",
+            output_name: "o-token",
             output: self.output.clone(),
             state,
             inputs,

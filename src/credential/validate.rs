@@ -243,9 +243,9 @@ fn headers(headers: &[Header], namespace: &Arc<str>) -> Checks<Vec<(http::Header
                 (None, None, template) => {
                     let source = template.as_deref().unwrap_or_default();
                     let parsed = Template::parse(source);
-                    HeaderSource::Template(
-                        parsed.map_err(|error| invalid(format!("The template of header {}: {error}.", header.name)))?,
-                    )
+                    HeaderSource::Template(parsed.map_err(|error| {
+                        invalid(format!("The template of header {}: {error}. Correct it.", header.name))
+                    })?)
                 }
             };
             Ok((name, source))
@@ -382,7 +382,7 @@ fn output(spec: Option<&SecretSpec>, name: String, limits: &Limits) -> Checks<Ou
         let template = Template::parse(&source);
         template
             .map(|template| (key.clone(), template))
-            .map_err(|error| invalid(format!("spec.secret.template, key {key}: {error}.")))
+            .map_err(|error| invalid(format!("spec.secret.template, key {key}: {error}. Correct it.")))
     };
     Ok(Output {
         name,

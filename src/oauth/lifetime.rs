@@ -72,7 +72,10 @@ fn relative(value: &Value, unit: ExpiryUnit) -> Option<Duration> {
 }
 
 fn absolute(value: &Value) -> Option<Timestamp> {
-    let Some(number) = positive_number(value) else { return value.as_str()?.trim().parse().ok() };
+    let Some(number) = positive_number(value) else {
+        let time: Timestamp = value.as_str()?.trim().parse().ok()?;
+        return (time > Timestamp::UNIX_EPOCH).then_some(time);
+    };
     let milliseconds = if number > MILLISECONDS_FROM { number } else { number * 1e3 };
     // `as` saturates, so what is out of range becomes the end of time.
     Some(Timestamp::from_millisecond(milliseconds as i64).unwrap_or(Timestamp::MAX))

@@ -45,7 +45,7 @@ secret_text! {
 }
 
 impl RefreshToken {
-    /// SHA-256 of the token, keyed by `key` (a credential's uid) so that hashes of two credentials can't be compared. Hex.
+    /// SHA-256 of the token, keyed by `key` (a credential's namespace and name) so that hashes of two credentials can't be compared. Hex.
     pub fn hash(&self, key: &str) -> String {
         let mut hasher = Sha256::new();
         hasher.update((key.len() as u64).to_be_bytes());

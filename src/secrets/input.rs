@@ -18,37 +18,41 @@ pub struct RequiredLabel {
     pub value: Option<String>,
 }
 
-/// The values of `keys` in a Secret that was just read. The Secret's own bytes are wiped.
+/// The values of `keys` in a Secret that was just read, each by itself: what is wrong with one is nothing to those who use
+/// another. The Secret's own bytes are wiped.
 pub fn values<'a>(
     name: &str,
     secret: Option<Secret>,
     keys: impl IntoIterator<Item = &'a str>,
     required: Option<&RequiredLabel>,
-) -> Result<BTreeMap<String, SecretText>, Problem> {
-    let Some(secret) = secret else {
-        return Err(missing(format!("The Secret {name} doesn't exist: create it, or correct the reference.")));
+) -> BTreeMap<String, Result<SecretText, Problem>> {
+    let (mut data, unusable) = match secret {
+        None => {
+            let message = format!("The Secret {name} doesn't exist: create it, or correct the reference.");
+            (BTreeMap::new(), Some(missing(message)))
+        }
+        Some(secret) => {
+            let unlabelled = required.filter(|label| !bears(&secret, label)).map(|label| unlabelled(name, label));
+            (secret.data.unwrap_or_default(), unlabelled)
+        }
     };
-    if let Some(label) = required
-        && !bears(&secret, label)
-    {
-        return Err(Problem::stalled(
-            Reason::NotAllowed,
-            format!(
-                "The Secret {name} lacks the label {}, which this operator requires of every input: add it.",
-                label.key
-            ),
-        ));
-    }
-    let mut data = secret.data.unwrap_or_default();
-    let values = keys.into_iter().map(|key| {
-        let bytes = data
-            .get(key)
-            .ok_or_else(|| missing(format!("The Secret {name} has no key {key}: add it, or correct the reference.")))?;
-        Ok((key.to_owned(), text(name, key, &bytes.0)?))
-    });
-    let values = values.collect();
+    let value = |key: &str| {
+        if let Some(problem) = &unusable {
+            return Err(problem.clone());
+        }
+        let absent = || missing(format!("The Secret {name} has no key {key}: add it, or correct the reference."));
+        text(name, key, &data.get(key).ok_or_else(absent)?.0)
+    };
+    let values = keys.into_iter().map(|key| (key.to_owned(), value(key))).collect();
     data.values_mut().for_each(|bytes| bytes.0.zeroize());
     values
+}
+
+fn unlabelled(name: &str, label: &RequiredLabel) -> Problem {
+    let key = &label.key;
+    let message =
+        format!("The Secret {name} lacks the label {key}, which this operator requires of every input: add it.");
+    Problem::stalled(Reason::NotAllowed, message)
 }
 
 fn missing(message: String) -> Problem {

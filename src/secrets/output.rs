@@ -64,7 +64,7 @@ pub fn render(checked: &Checked, owner: Owner<'_>, issued: &Issued) -> Result<BT
         let text = source.render(context.clone()).map_err(|error| {
             let message = format!("spec.secret.template, key {key}: {error}.");
             match error.is_syntax() {
-                true => Problem::stalled(Reason::InvalidSpec, message),
+                true => Problem::stalled(Reason::InvalidSpec, format!("{message} Correct it.")),
                 false => Problem::stalled(
                     Reason::InvalidResponse,
                     format!("{message} Correct the template, or what the provider sends."),

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use crate::{
     api::{CREDENTIAL_LABEL, GROUP},
-    credential::record::{AskedUnder, Binding, Candidate, Holder, Intent, Issued, StateRecord},
+    credential::record::{AskedUnder, Binding, Candidate, Holder, Intent, Issued, Received, StateRecord},
     oauth::values::{AccessToken, IdToken, RefreshToken, SecretText},
 };
 
@@ -150,7 +150,15 @@ struct IntentFormat {
 struct CandidateFormat {
     attempt: String,
     lineage: String,
-    issued: IssuedFormat,
+    #[serde(flatten)]
+    received: ReceivedFormat,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ReceivedFormat {
+    Issued(Box<IssuedFormat>),
+    RefreshToken(Text),
 }
 
 /// A secret text on its way into or out of the Secret.
@@ -308,13 +316,20 @@ impl From<&Candidate> for CandidateFormat {
         Self {
             attempt: candidate.attempt.clone(),
             lineage: candidate.lineage.clone(),
-            issued: IssuedFormat::from(&candidate.issued),
+            received: match &candidate.received {
+                Received::Issued(issued) => ReceivedFormat::Issued(Box::new(IssuedFormat::from(&**issued))),
+                Received::RefreshToken(token) => ReceivedFormat::RefreshToken(Text::from(token)),
+            },
         }
     }
 }
 
 impl From<CandidateFormat> for Candidate {
     fn from(format: CandidateFormat) -> Self {
-        Self { attempt: format.attempt, lineage: format.lineage, issued: Issued::from(format.issued) }
+        let received = match format.received {
+            ReceivedFormat::Issued(issued) => Received::Issued(Box::new(Issued::from(*issued))),
+            ReceivedFormat::RefreshToken(token) => Received::RefreshToken(RefreshToken::from(token)),
+        };
+        Self { attempt: format.attempt, lineage: format.lineage, received }
     }
 }

@@ -23,6 +23,10 @@ fn issued(refresh_token: Option<&str>) -> Issued {
     }
 }
 
+fn received(issued: Issued) -> Received {
+    Received::Issued(Box::new(issued))
+}
+
 fn record(lineage: &str, token: &str) -> StateRecord {
     let binding = Binding { servers: vec!["https://id.example".into()], client_id: "c".into() };
     StateRecord::begin(lineage.into(), binding, &RefreshToken::new(token), format!("hash of {token}"), None, 0)
@@ -175,8 +179,22 @@ struct Surroundings {
 enum Sent {
     Rotated,
     Kept,
+    /// Rotated, in a reply that is of no other use.
+    Salvaged,
     NotSpent,
     Unknown,
+}
+
+impl Sent {
+    /// What came back, if anything did.
+    fn received(self) -> Option<Received> {
+        match self {
+            Sent::Rotated => Some(received(issued(Some("r2")))),
+            Sent::Kept => Some(received(issued(None))),
+            Sent::Salvaged => Some(Received::RefreshToken(RefreshToken::new("r2"))),
+            Sent::NotSpent | Sent::Unknown => None,
+        }
+    }
 }
 
 /// What is done by others between two effects.
@@ -204,7 +222,7 @@ impl Surroundings {
             Other::Delete => next.secret = record().and(None),
             Other::DeleteAll => (next.secret, next.credential_exists) = (None, false),
             Other::Intend => next.put(StateRecord { intent: Some(intent("other", "r1")), ..record()?.clone() }),
-            Other::Reply => next.put(record()?.with_reply("other", Some("hash of r1"), issued(Some("o2")))),
+            Other::Reply => next.put(record()?.with_reply("other", Some("hash of r1"), received(issued(Some("o2"))))),
             Other::NewLineage => {
                 let (seed, former) = (RefreshToken::new("s1"), record());
                 let hash = "hash of s1".to_owned();
@@ -214,17 +232,23 @@ impl Surroundings {
         Some(next)
     }
 
+    /// What was received, if anything was.
+    fn received(&self) -> Option<Received> {
+        self.sent.and_then(Sent::received)
+    }
+
     /// Whether what was received is somewhere.
-    fn keeps_reply(&self) -> bool {
-        let received = issued(match self.sent {
-            Some(Sent::Rotated) => Some("r2"),
-            _ => None,
-        });
+    fn keeps_reply(&self, reply: &Received) -> bool {
         self.secret.as_ref().is_some_and(|(record, _)| {
-            let strays = record.candidates.iter().chain(&record.aside);
-            let main = record.issued.as_ref() == Some(&received)
-                && (received.refresh_token.is_none() || record.refresh_token == received.refresh_token);
-            main || strays.into_iter().any(|stray| stray.attempt == "mine" && stray.issued == received)
+            let main = match reply {
+                Received::Issued(issued) => {
+                    record.issued.as_ref() == Some(issued)
+                        && (issued.refresh_token.is_none() || record.refresh_token == issued.refresh_token)
+                }
+                Received::RefreshToken(token) => record.refresh_token.as_ref() == Some(token),
+            };
+            let mut strays = record.candidates.iter().chain(&record.aside);
+            main || strays.any(|stray| stray.attempt == "mine" && stray.received == *reply)
         })
     }
 
@@ -235,13 +259,13 @@ impl Surroundings {
             Effect::Connect => {
                 vec![(self.clone(), connected()), (self.clone(), Event::Failed(NoToken::NotSpent(())))]
             }
-            Effect::Send => [Sent::Rotated, Sent::Kept, Sent::NotSpent, Sent::Unknown]
+            Effect::Send => [Sent::Rotated, Sent::Kept, Sent::Salvaged, Sent::NotSpent, Sent::Unknown]
                 .map(|sent| {
-                    let event = match sent {
-                        Sent::Rotated => Event::Received(Box::new(issued(Some("r2")))),
-                        Sent::Kept => Event::Received(Box::new(issued(None))),
-                        Sent::NotSpent => Event::Failed(NoToken::NotSpent(())),
-                        Sent::Unknown => Event::Failed(NoToken::Unknown(())),
+                    let event = match (sent, sent.received()) {
+                        (_, Some(Received::Issued(issued))) => Event::Received(issued),
+                        (_, Some(Received::RefreshToken(token))) => Event::Salvaged { refresh_token: token, why: () },
+                        (Sent::NotSpent, None) => Event::Failed(NoToken::NotSpent(())),
+                        (_, None) => Event::Failed(NoToken::Unknown(())),
                     };
                     (Self { sent: Some(sent), ..self.clone() }, event)
                 })
@@ -292,7 +316,7 @@ fn explore(attempt: &Attempt<()>, surroundings: &Surroundings, depth: u32, ends:
     let meddled = [Other::Touch, Other::Delete, Other::DeleteAll, Other::Intend, Other::Reply, Other::NewLineage];
     let effect = attempt.effect();
     let worlds = meddled.into_iter().filter_map(|other| surroundings.meddle(other)).chain([surroundings.clone()]);
-    let received = matches!(surroundings.sent, Some(Sent::Rotated | Sent::Kept));
+    let received = surroundings.received().is_some();
     assert_eq!(attempt.holds_reply(), received && surroundings.keeps != Keeps::Nothing);
     match effect {
         Effect::Send => {
@@ -316,10 +340,12 @@ fn explore(attempt: &Attempt<()>, surroundings: &Surroundings, depth: u32, ends:
 
 fn check_end(ended: &Ended<()>, after: &Surroundings) -> usize {
     let single_use = after.keeps == Keeps::SingleUse;
-    if matches!(after.sent, Some(Sent::Rotated | Sent::Kept)) && after.keeps != Keeps::Nothing {
+    if let Some(reply) = after.received().filter(|_| after.keeps != Keeps::Nothing) {
         let gone = *ended == Ended::Gone && !after.credential_exists;
-        assert!(after.keeps_reply() || gone, "a reply was dropped: {ended:?}");
-        assert!(matches!(ended, Ended::Issued { .. } | Ended::Superseded | Ended::Gone), "{ended:?}");
+        assert!(after.keeps_reply(&reply) || gone, "a reply was dropped: {ended:?}");
+        let salvaged = matches!((ended, &reply), (Ended::NotSpent { .. }, Received::RefreshToken(_)));
+        let settled = matches!(ended, Ended::Issued { .. } | Ended::Superseded | Ended::Gone);
+        assert!(salvaged || settled, "{ended:?}");
     }
     match ended {
         Ended::Issued { saved, .. } => {
@@ -328,7 +354,7 @@ fn check_end(ended: &Ended<()>, after: &Surroundings) -> usize {
             0
         }
         Ended::NotSpent { .. } => {
-            assert!(matches!(after.sent, None | Some(Sent::NotSpent)) || !single_use);
+            assert!(matches!(after.sent, None | Some(Sent::NotSpent | Sent::Salvaged)) || !single_use);
             1
         }
         Ended::Unknown { .. } => {

@@ -12,8 +12,17 @@ fn secret(data: &[(&str, &[u8])], labels: &[(&str, &str)]) -> Secret {
     }
 }
 
+/// The first key that has no value, or the values.
+fn all(
+    secret: Option<Secret>,
+    keys: Vec<&str>,
+    required: Option<&RequiredLabel>,
+) -> Result<BTreeMap<String, SecretText>, Problem> {
+    values("s", secret, keys, required).into_iter().map(|(key, value)| Ok((key, value?))).collect()
+}
+
 fn read(value: &[u8]) -> Result<String, Problem> {
-    let values = values("s", Some(secret(&[("k", value), ("other", b"\xff")], &[])), ["k"], None)?;
+    let values = all(Some(secret(&[("k", value), ("other", b"\xff")], &[])), vec!["k"], None)?;
     assert_eq!(values.len(), 1, "only what was asked for");
     Ok(values["k"].expose().to_owned())
 }
@@ -47,7 +56,7 @@ fn what_is_missing_may_come() {
         (Some(secret(&[("k", b"v")], &[])), vec!["k", "l"], "has no key l"),
         (Some(Secret::default()), vec!["k"], "has no key k"),
     ] {
-        let problem = values("s", found, keys, None).unwrap_err();
+        let problem = all(found, keys, None).unwrap_err();
         assert_eq!((problem.reason, problem.stalls), (Reason::SourceSecretNotFound, false));
         assert!(problem.message.contains(what), "{problem:?}");
     }
@@ -65,13 +74,20 @@ fn the_required_label() {
         (&[("input", "yes")], Some("yes"), true),
     ];
     for (labels, value, allowed) in cases {
-        let found = values("s", Some(secret(&[("k", b"v")], labels)), ["k"], Some(&required(value)));
+        let found = all(Some(secret(&[("k", b"v")], labels)), vec!["k"], Some(&required(value)));
         assert_eq!(
             found.as_ref().err().map(|problem| (problem.reason, problem.stalls)),
             (!allowed).then_some((Reason::NotAllowed, true))
         );
     }
     // What isn't there is not accused of lacking a label.
-    let missing = values("s", None, ["k"], Some(&required(None))).unwrap_err();
+    let missing = all(None, vec!["k"], Some(&required(None))).unwrap_err();
     assert_eq!(missing.reason, Reason::SourceSecretNotFound);
+}
+
+#[test]
+fn a_bad_key_is_nothing_to_those_who_use_another() {
+    let values = values("s", Some(secret(&[("good", b"v"), ("bad", b"\xff")], &[])), ["good", "bad", "absent"], None);
+    assert_eq!(values["good"].as_ref().map(SecretText::expose), Ok("v"));
+    assert!(values["bad"].is_err() && values["absent"].is_err());
 }

@@ -43,8 +43,12 @@ prop_compose! {
 }
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
-    let one = (texts(), texts(), issueds());
-    vec(one.prop_map(|(attempt, lineage, issued)| Candidate { attempt, lineage, issued }), 0..3)
+    let received = prop_oneof![
+        issueds().prop_map(|issued| Received::Issued(Box::new(issued))),
+        texts().prop_map(|token| Received::RefreshToken(RefreshToken::new(token))),
+    ];
+    let one = (texts(), texts(), received);
+    vec(one.prop_map(|(attempt, lineage, received)| Candidate { attempt, lineage, received }), 0..3)
 }
 
 prop_compose! {

@@ -1,0 +1,28 @@
+//! The operator's real binary against a real API server, a real OAuth server and a strict stand-in. Each test has a
+//! namespace and an operator of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the message")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "cluster/canary.rs"]
+mod canary;
+#[path = "cluster/control.rs"]
+mod control;
+#[path = "cluster/counts.rs"]
+mod counts;
+#[path = "cluster/crowd.rs"]
+mod crowd;
+#[path = "cluster/lifecycle.rs"]
+mod lifecycle;
+#[path = "cluster/manifests.rs"]
+mod manifests;
+#[path = "cluster/output.rs"]
+mod output;
+#[path = "cluster/process.rs"]
+mod process;
+#[path = "cluster/shapes.rs"]
+mod shapes;
+#[path = "cluster/state.rs"]
+mod state;

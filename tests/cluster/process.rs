@@ -1,0 +1,115 @@
+//! The process: its end, its Lease, its pages.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+
+use super::manifests::{hover, web};
+use crate::support::standin::{Hover, Standin};
+use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, get, throughout, until};
+
+async fn holder(namespace: &Namespace) -> Option<String> {
+    let leases: Api<Lease> = Api::namespaced(namespace.client.clone(), &namespace.name);
+    let lease = leases.get_opt("oauth-operator").await.unwrap()?;
+    lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_awaited_at_sigterm_is_saved() {
+    let namespace = Cluster::shared().await.namespace("sigterm").await;
+    let standin = Standin::start(Hover::default()).await;
+    let mut operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    standin.set_latency(Duration::from_secs(4));
+    namespace.apply(&hover("awaited", &standin, "")).await;
+    standin.arrived(1).await;
+    operator.terminate();
+    let status = operator.end(SOON).await;
+    assert!(status.success(), "{status}");
+
+    let state = namespace.state("awaited").await;
+    assert_eq!((&state["revision"], &state["intent"]), (&1.into(), &serde_json::Value::Null));
+    assert!(standin.is_live(&namespace.value("awaited-token", "access_token").await));
+    assert_eq!(holder(&namespace).await, None, "the Lease was given up");
+
+    // Its successor finds nothing left to do.
+    standin.set_latency(Duration::ZERO);
+    operator.resume().await;
+    namespace.ready("awaited").await;
+    assert_eq!(standin.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_outlives_the_api_server_the_lease_and_sigterm() {
+    let cluster = Cluster::start().await;
+    let namespace = cluster.namespace("outage").await;
+    let standin = Standin::start(Hover::default()).await;
+    let mut operator = Operator::start(&namespace, &["--allow-insecure-http", "--lease-duration=10s"]).await;
+    standin.set_latency(Duration::from_secs(3));
+    namespace.apply(&hover("held", &standin, "")).await;
+    standin.arrived(1).await;
+    cluster.stop();
+    until("the Lease is lost", SOON, async || operator.log().contains("no longer leading").then_some(())).await;
+    operator.terminate();
+    until("SIGTERM is heard", SOON, async || operator.log().contains("no more work is begun").then_some(())).await;
+    throughout("the process holds the reply", Duration::from_secs(3), async || {
+        operator.ended().map(|status| format!("it ended with {status}"))
+    })
+    .await;
+    assert_eq!(get(&operator.url("/healthz")).await.unwrap().0, 200, "a liveness probe doesn't end it either");
+
+    cluster.resume();
+    let status = operator.end(Duration::from_secs(60)).await;
+    assert!(status.success(), "{status}");
+    let state = namespace.state("held").await;
+    assert_eq!((&state["revision"], &state["intent"]), (&1.into(), &serde_json::Value::Null));
+
+    // What was bought is published by the successor, and not bought again.
+    standin.set_latency(Duration::ZERO);
+    operator.resume().await;
+    namespace.ready("held").await;
+    assert_eq!((standin.requests().len(), standin.replays()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_operators_one_leads_and_the_other_takes_over() {
+    let namespace = Cluster::shared().await.namespace("replicas").await;
+    let oidc = Oidc::start(&["--access-token-ttl", "6"]).await;
+    let flags = ["--allow-insecure-http", "--lease-duration=10s"];
+    let mut first = Operator::in_pod(&namespace, "first", &flags).await;
+    until("the first leads", SOON, async || holder(&namespace).await).await;
+    let second = Operator::in_pod(&namespace, "second", &flags).await;
+    namespace.apply(&web("shared", &oidc, &oidc.seed("web-post").await, "")).await;
+    namespace.revision("shared", 2, SOON).await;
+    assert!(holder(&namespace).await.unwrap().starts_with("first_"));
+    assert_eq!(first.metric("oauth_operator_leader", &[]).await, 1.0);
+    assert_eq!(second.metric("oauth_operator_leader", &[]).await, 0.0);
+    assert_eq!(second.metric("oauth_operator_refreshes_total", &[]).await, 0.0);
+
+    first.kill();
+    until("the second leads", SOON, async || holder(&namespace).await.filter(|holder| holder.starts_with("second_")))
+        .await;
+    let revision = namespace.status("shared").await.revision.unwrap();
+    namespace.revision("shared", revision + 2, Duration::from_secs(60)).await;
+    assert_eq!(oidc.replays().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_health_readiness_and_metrics() {
+    let namespace = Cluster::shared().await.namespace("pages").await;
+    let operator = Operator::start(&namespace, &[]).await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&operator.url(path)).await.unwrap().0, 200, "{path}");
+    }
+    let metrics = operator.metrics().await;
+    for series in [
+        "oauth_operator_build_info",
+        "oauth_operator_leader 1",
+        "oauth_operator_api_requests_total",
+        "oauth_operator_credentials",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(series)), "{series} is missing in\n{metrics}");
+    }
+    assert_eq!(get(&operator.url("/elsewhere")).await.unwrap().0, 404);
+}

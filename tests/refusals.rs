@@ -1,0 +1,44 @@
+//! That bad input gets a clear answer: what `kubectl apply` refuses and with which sentence, and what the operator says, in
+//! conditions and Events, of everything that only it can judge. And that every such state ends by itself, once its cause
+//! has gone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the message")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+// What the API server judges.
+#[path = "refusals/apply.rs"]
+mod apply;
+#[path = "refusals/crds.rs"]
+mod crds;
+#[path = "refusals/manifests.rs"]
+mod manifests;
+
+// What the operator judges.
+#[path = "refusals/answers.rs"]
+mod answers;
+#[path = "refusals/case.rs"]
+mod case;
+#[path = "refusals/codes.rs"]
+mod codes;
+#[path = "refusals/conflicts.rs"]
+mod conflicts;
+#[path = "refusals/inputs.rs"]
+mod inputs;
+#[path = "refusals/later.rs"]
+mod later;
+#[path = "refusals/network.rs"]
+mod network;
+#[path = "refusals/objects.rs"]
+mod objects;
+#[path = "refusals/replies.rs"]
+mod replies;
+#[path = "refusals/seeds.rs"]
+mod seeds;
+#[path = "refusals/specs.rs"]
+mod specs;
+#[path = "refusals/times.rs"]
+mod times;
+#[path = "refusals/unsupported.rs"]
+mod unsupported;

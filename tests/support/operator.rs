@@ -1,0 +1,165 @@
+//! The operator's real binary, as a child process under its own ServiceAccount.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Namespace, SOON, get, until};
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// A running operator. It is killed when this is dropped; when that is for a panic, its log is shown.
+pub struct Operator {
+    kubeconfig: PathBuf,
+    namespace: String,
+    flags: Vec<String>,
+    pod: String,
+    child: Child,
+    log: Log,
+    address: SocketAddr,
+}
+
+type Log = Arc<Mutex<String>>;
+
+impl Operator {
+    /// Serves `namespace` alone, whose Lease it holds. Returns when it is ready.
+    pub async fn start(namespace: &Namespace, flags: &[&str]) -> Self {
+        Self::in_pod(namespace, &namespace.name, flags).await
+    }
+
+    /// The same in a pod of this name: two replicas are two pods, a container that restarts stays in one.
+    pub async fn in_pod(namespace: &Namespace, pod: &str, flags: &[&str]) -> Self {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let kubeconfig = namespace.dir.join(format!("{}-operator-{serial}.kubeconfig", namespace.name));
+        std::fs::write(&kubeconfig, namespace.operator_kubeconfig().await).unwrap();
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect::<Vec<_>>();
+        let log = Log::default();
+        let child = spawn(&kubeconfig, &namespace.name, pod, &flags, &log);
+        let mut operator = Self {
+            kubeconfig,
+            namespace: namespace.name.clone(),
+            flags,
+            pod: pod.to_owned(),
+            child,
+            log,
+            address: ([127, 0, 0, 1], 0).into(),
+        };
+        operator.await_readiness().await;
+        operator
+    }
+
+    async fn await_readiness(&mut self) {
+        let log = self.log.clone();
+        self.address = until("the operator serves /metrics", SOON, async || address(&locked(&log))).await;
+        let url = self.url("/readyz");
+        until("the operator is ready", SOON, async || get(&url).await.filter(|(status, _)| *status == 200)).await;
+    }
+
+    /// SIGKILL, and a new process with the same flags in the same pod. The log goes on.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.resume().await;
+    }
+
+    /// A new process where the former one has ended.
+    pub async fn resume(&mut self) {
+        // The address in the log is to be the new one.
+        let former = std::mem::take(&mut *locked(&self.log));
+        self.child = spawn(&self.kubeconfig, &self.namespace, &self.pod, &self.flags, &self.log);
+        self.await_readiness().await;
+        locked(&self.log).insert_str(0, &former);
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        drop(self.child.kill());
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns at once.
+    pub fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Whether the process has ended, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits for the process to end.
+    pub async fn end(&mut self, within: Duration) -> ExitStatus {
+        until("the operator ends", within, async || self.child.try_wait().unwrap()).await
+    }
+
+    /// Everything it has logged, over all its runs.
+    pub fn log(&self) -> String {
+        locked(&self.log).clone()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub async fn metrics(&self) -> String {
+        get(&self.url("/metrics")).await.unwrap().1
+    }
+
+    /// The sum over all series of this name that bear every one of `labels` (each as `name="value"`).
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let metrics = self.metrics().await;
+        let series = metrics.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            let log = locked(&self.log);
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines.len().saturating_sub(80);
+            eprintln!("the log of the operator of {}:\n{}", self.namespace, lines[last..].join("\n"));
+        }
+    }
+}
+
+fn spawn(kubeconfig: &PathBuf, namespace: &str, pod: &str, flags: &[String], log: &Log) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-operator"));
+    command.env("KUBECONFIG", kubeconfig).env("POD_NAME", pod).env("POD_UID", pod);
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(proxy);
+    }
+    command.args(["--namespace", namespace, "--operator-namespace", namespace]);
+    command.args(["--metrics-listen", "127.0.0.1:0", "--allow-egress", "127.0.0.0/8"]).args(flags);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (stderr, log) = (child.stderr.take().unwrap(), log.clone());
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = locked(&log);
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    child
+}
+
+/// From the line that says what is served where; as text or as JSON.
+fn address(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("serving /metrics"))?;
+    let rest = line.split_once("address")?.1.trim_start_matches(['"', ':', '=']);
+    rest.split(['"', ' ', ',']).next()?.parse().ok()
+}
+
+fn locked(log: &Log) -> std::sync::MutexGuard<'_, String> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
