@@ -3,7 +3,7 @@ use crate::{
     api::OAuthCredentialStatus,
     credential::{
         observed::Published,
-        record::{AskedUnder, Binding, Holder, Issued},
+        record::{AskedUnder, Binding, Holder, Issued, Received},
         schedule::Jitter,
     },
     oauth::values::{AccessToken, SecretText},
@@ -49,7 +49,7 @@ fn case() -> Case {
         response: SecretText::new("{}"),
         asked_under: AskedUnder::default(),
     };
-    record = record.with_reply("a1", Some(&hash("r0")), issued);
+    record = record.with_reply("a1", Some(&hash("r0")), Received::Issued(Box::new(issued)));
     Case {
         rules: Rules {
             keeps: Keeps::SingleUse,
@@ -122,6 +122,7 @@ impl Case {
             asked_under: &asked_under,
             settings_hash: "",
             output_hash: "o",
+            output_name: "token",
             output: self.output.clone(),
             state,
             inputs: InputsSeen::Read(Inputs { binding: &self.binding, seed: Some((&seed, hash(self.seed))) }),
@@ -224,7 +225,7 @@ fn an_open_intent_is_judged() {
 #[test]
 fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let stray = Issued { refresh_token: Some(RefreshToken::new("c1")), ..case().record().issued.clone().unwrap() };
-    let record = case().record().with_stray("other", "l", stray);
+    let record = case().record().with_stray("other", "l", Received::Issued(Box::new(stray)));
     let next = |rules: &Rules, refused: &[&str], now| {
         let refused: Vec<String> = refused.iter().map(|token| hash(token)).collect();
         let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now))?;
