@@ -22,6 +22,9 @@ use tokio::sync::Notify;
 use super::key::Key;
 use crate::credential::schedule::{between, later};
 
+#[cfg(test)]
+mod tests;
+
 /// How long an exchange counts against the bound on all.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -8,6 +8,9 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(test)]
+mod tests;
+
 /// A queue of keys, ordered by the time at which they are due.
 #[derive(Debug)]
 pub struct Queue<K> {

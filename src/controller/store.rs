@@ -18,6 +18,9 @@ use crate::{
     secrets::state_name,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Everything seen. One lock guards it; nothing under it waits.
 #[derive(Default)]
 pub struct Store {

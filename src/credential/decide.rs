@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{api::Reason, oauth::values::RefreshToken};
 
+#[cfg(test)]
+mod tests;
+
 /// The clocks of two processes may be read this far apart around a send (rule 2).
 pub const FENCE: Duration = Duration::from_secs(5);
 

@@ -231,11 +231,10 @@ fn stalls(refreshed: &str, status: &OAuthCredentialStatus, former: Option<&Condi
         return Some(Reason::AuthorizationRequired);
     }
     let stalling = [Reason::InvalidGrant, Reason::InvalidClient, Reason::InvalidSpec, Reason::EgressDenied];
-    // Others stall in some cases only.
-    let still = [Reason::SecretConflict, Reason::NotAllowed, Reason::AuthorizationRequired];
-    let said = |reason: &Reason| former.is_some_and(|former| former.reason == reason.as_str());
-    let known = stalling.into_iter().chain(still.into_iter().filter(said));
-    known.into_iter().find(|reason| reason.as_str() == refreshed)
+    // Others stall in some cases only: as long as it was said.
+    let said = former.is_some_and(|former| former.reason == refreshed);
+    let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == refreshed)?;
+    (said || stalling.contains(&reason)).then_some(reason)
 }
 
 fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Said>, stalled: Option<&Said>) -> Said {

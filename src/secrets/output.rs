@@ -22,6 +22,9 @@ use crate::{
     template::{self, Template},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The keys without a template.
 const DEFAULT_KEYS: [&str; 4] = ["access_token", "token_type", "expires_at", "scope"];
 

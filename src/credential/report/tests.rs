@@ -198,9 +198,10 @@ fn reasons_that_only_a_person_can_solve_stall_as_long_as_they_last() {
         assert_eq!(rested.conditions, failed.conditions);
         assert_eq!(said(&rested)[2], format!("Stalled=True/{}", reason.as_str()));
     }
-    let conflict = |stalls| Problem { stalls, ..Problem::passing(Reason::SecretConflict, "Do this.") };
-    for stalls in [true, false] {
-        let failed = status(&fresh(), &pass(1100, failed(conflict(stalls), Some(at(4700)))));
+    let some = [Reason::SecretConflict, Reason::InvalidResponse].map(|reason| [(reason, true), (reason, false)]);
+    for (reason, stalls) in some.into_iter().flatten() {
+        let problem = Problem { stalls, ..Problem::passing(reason, "Do this.") };
+        let failed = status(&fresh(), &pass(1100, failed(problem, Some(at(4700)))));
         assert_eq!(status(&failed, &pass(1200, Outcome::Rested)).conditions, failed.conditions);
         assert_eq!(find(&failed, Stalled).is_some(), stalls);
     }

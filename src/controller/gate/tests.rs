@@ -1,0 +1,202 @@
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn key(name: impl ToString) -> Key {
+    Key::new("ns", &name.to_string())
+}
+
+fn lane(origin: &str) -> LaneId {
+    LaneId { origin: origin.into(), limit: None }
+}
+
+fn limited(origin: &str, burst: u32) -> LaneId {
+    let rate =
+        Rate { requests: NonZeroU32::MIN, per: Duration::from_secs(3600), burst: NonZeroU32::new(burst).unwrap() };
+    LaneId { origin: origin.into(), limit: Some(("provider".into(), rate)) }
+}
+
+impl Gate {
+    fn grants(&self) -> Vec<String> {
+        self.grant(Timestamp::now()).0.iter().map(|key| key.name.to_string()).collect()
+    }
+}
+
+#[test]
+fn one_origin_that_hangs_delays_no_other() {
+    let gate = Gate::new(10, 2);
+    let now = at(0);
+    let held: Vec<_> = (0..2).map(|n| gate.enter(&key(n), &lane("slow"), at(100), now).unwrap()).collect();
+    assert!(gate.enter(&key("third"), &lane("slow"), at(1), now).is_none());
+    assert!(gate.enter(&key("other"), &lane("fast"), at(100), now).is_some());
+    assert_eq!(gate.waiting(), 1);
+    drop(held);
+    assert_eq!(gate.grants(), ["third"]);
+    assert!(gate.enter(&key("third"), &lane("slow"), at(1), now).is_some());
+    assert_eq!(gate.waiting(), 0);
+}
+
+#[test]
+fn the_soonest_to_expire_goes_first_over_all_lanes() {
+    let gate = Gate::new(1, 1);
+    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
+    for (name, origin, deadline) in [("late", "a", 30), ("soon", "b", 10), ("middle", "c", 20)] {
+        assert!(gate.enter(&key(name), &lane(origin), at(deadline), at(0)).is_none());
+    }
+    drop(held);
+    for name in ["soon", "middle", "late"] {
+        assert_eq!(gate.grants(), [name]);
+        // The permit is put aside: nobody else gets it meanwhile.
+        assert!(gate.enter(&key("pushy"), &lane("d"), at(40), at(0)).is_none());
+        assert!(gate.enter(&key(name), &lane("a"), at(0), at(0)).is_some() || name != "late");
+        gate.leave(&key(name));
+    }
+    assert_eq!(gate.grants(), ["pushy"]);
+}
+
+#[test]
+fn who_comes_later_does_not_overtake() {
+    let gate = Gate::new(2, 1);
+    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
+    assert!(gate.enter(&key("soon"), &lane("a"), at(10), at(0)).is_none());
+    drop(held);
+    assert!(gate.enter(&key("late"), &lane("a"), at(20), at(0)).is_none());
+    assert_eq!(gate.grants(), ["soon"]);
+}
+
+#[test]
+fn a_permit_is_for_one_server() {
+    let gate = Gate::new(9, 1);
+    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
+    assert!(gate.enter(&key("moves"), &lane("a"), at(10), at(0)).is_none());
+    drop(held);
+    assert_eq!(gate.grants(), ["moves"]);
+    let busy = gate.enter(&key("busy"), &lane("b"), at(0), at(0));
+    assert!(gate.enter(&key("moves"), &lane("b"), at(10), at(0)).is_none(), "the spec names another server by now");
+    assert_eq!(gate.lanes().active_by_origin, HashMap::from([("b".to_owned(), 1)]));
+    drop(busy);
+    assert_eq!(gate.grants(), ["moves"]);
+}
+
+#[test]
+fn a_slow_exchange_counts_against_its_origin_only() {
+    let gate = Gate::new(1, 1);
+    let mut slow = gate.enter(&key("slow"), &lane("a"), at(0), at(0)).unwrap();
+    assert!(gate.enter(&key("b"), &lane("b"), at(0), at(0)).is_none());
+    slow.step_aside();
+    slow.step_aside();
+    assert_eq!(gate.grants(), ["b"]);
+    assert!(gate.enter(&key("a"), &lane("a"), at(0), at(0)).is_none());
+    drop(slow);
+    assert_eq!(gate.lanes().active, 1);
+}
+
+#[test]
+fn a_rate_limit_is_the_provider_objects() {
+    let gate = Gate::new(9, 9);
+    let now = Timestamp::now();
+    let enter = |name: &str, id: &LaneId| gate.enter(&key(name), id, at(0), now).is_some();
+    assert!(enter("a", &limited("token", 2)));
+    // A refresh goes to another endpoint, and counts all the same.
+    assert!(enter("b", &limited("refresh", 2)));
+    assert!(!enter("c", &limited("token", 2)));
+    assert!(!enter("d", &limited("refresh", 2)));
+    assert!(enter("e", &lane("token")), "another provider of the same server");
+    let (granted, unblocked) = gate.grant(now);
+    assert!(granted.is_empty());
+    let wait = between(now, unblocked.unwrap());
+    assert!(wait > Duration::from_secs(3500) && wait < Duration::from_secs(3700), "{wait:?}");
+}
+
+#[test]
+fn no_rate_overflows_the_limiter() {
+    for (requests, per, burst) in [(1, 3_600_000_000, u32::MAX), (1, 3_600_000_000, 1), (u32::MAX, 0, 1)] {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let rate = Rate { requests: number(requests), per: Duration::from_secs(per), burst: number(burst) };
+        let id = LaneId { origin: "a".into(), limit: Some(("p".into(), rate)) };
+        assert!(Gate::new(1, 1).enter(&key("a"), &id, at(0), at(0)).is_some());
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Enter(u8, u8, i64),
+    Leave(u8),
+    Drop(usize),
+    Slow(usize),
+    Grant,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let one = prop_oneof![
+        4 => (0_u8..8, 0_u8..3, 0_i64..20).prop_map(|(key, origin, deadline)| Step::Enter(key, origin, deadline)),
+        1 => (0_u8..8).prop_map(Step::Leave),
+        2 => (0_usize..8).prop_map(Step::Drop),
+        1 => (0_usize..8).prop_map(Step::Slow),
+        2 => Just(Step::Grant),
+    ];
+    vec(one, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bound_is_passed_and_no_permit_leaks(steps in steps()) {
+        let gate = Gate::new(4, 2);
+        let mut held: Vec<Permit> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Enter(name, origin, deadline) => {
+                    held.extend(gate.enter(&key(name), &lane(&origin.to_string()), at(deadline), at(0)));
+                }
+                Step::Leave(name) => gate.leave(&key(name)),
+                Step::Drop(which) if which < held.len() => drop(held.swap_remove(which)),
+                Step::Slow(which) if which < held.len() => held[which].step_aside(),
+                Step::Drop(_) | Step::Slow(_) => {}
+                Step::Grant => {
+                    gate.grants();
+                    // Who still waits has no room, or someone before it who has none.
+                    let lanes = gate.lanes();
+                    prop_assert!(lanes.soonest(gate.0.bounds, at(0)).is_none());
+                }
+            }
+            let lanes = gate.lanes();
+            let permits = || held.iter().chain(lanes.granted.values());
+            prop_assert_eq!(lanes.active, permits().filter(|permit| permit.counts_in_total).count());
+            prop_assert!(lanes.active <= 4);
+            for origin in ["0", "1", "2"] {
+                let here = permits().filter(|permit| permit.origin == origin).count();
+                prop_assert_eq!(lanes.active_by_origin.get(origin).copied().unwrap_or(0), here);
+                prop_assert!(here <= 2);
+            }
+            let waiting: usize = lanes.lanes.values().map(|lane| lane.waiting.len()).sum();
+            prop_assert_eq!(waiting, lanes.parked.len());
+            prop_assert!(lanes.parked.keys().all(|key| !lanes.granted.contains_key(key)));
+        }
+        held.clear();
+        (0..8).for_each(|name| gate.leave(&key(name)));
+        let lanes = gate.lanes();
+        prop_assert_eq!((lanes.active, lanes.active_by_origin.len()), (0, 0));
+        prop_assert_eq!((lanes.parked.len(), lanes.granted.len()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn next_names_who_may_go_when_a_permit_comes_back() {
+    let gate = Gate::new(1, 1);
+    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
+    assert!(gate.enter(&key("second"), &lane("a"), at(0), at(0)).is_none());
+    let next = tokio::spawn({
+        let gate = gate.clone();
+        async move { gate.next().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!next.is_finished());
+    drop(held);
+    assert_eq!(next.await.unwrap(), [key("second")]);
+}

@@ -1,0 +1,245 @@
+use super::*;
+use crate::{
+    api::OAuthCredentialStatus,
+    credential::{
+        observed::Published,
+        record::{AskedUnder, Binding, Holder, Issued, Received},
+        schedule::Jitter,
+    },
+    oauth::values::{AccessToken, SecretText},
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A single-use refresh token in the middle of its token's lifetime. The seed was r0, the state is at revision 3.
+struct Case {
+    rules: Rules,
+    now: i64,
+    status: OAuthCredentialStatus,
+    output: OutputSeen,
+    state: Option<StateRecord>,
+    read: bool,
+    seed: &'static str,
+    binding: Binding,
+    taken_by: Option<&'static str>,
+    intent_seen_for: u64,
+}
+
+fn hash(token: &str) -> String {
+    format!("hash of {token}")
+}
+
+fn binding(client_id: &str) -> Binding {
+    Binding { servers: vec!["https://id.example".into()], client_id: client_id.into() }
+}
+
+fn case() -> Case {
+    let mut record = StateRecord::begin("l".into(), binding("c"), &RefreshToken::new("r0"), hash("r0"), None, 2);
+    let issued = Issued {
+        access_token: AccessToken::new("a"),
+        refresh_token: Some(RefreshToken::new("r1")),
+        id_token: None,
+        token_type: None,
+        scope: None,
+        obtained_at: at(1000),
+        expires_at: Some(at(4600)),
+        refresh_token_expires_at: None,
+        response: SecretText::new("{}"),
+        asked_under: AskedUnder::default(),
+    };
+    record = record.with_reply("a1", Some(&hash("r0")), Received::Issued(Box::new(issued)));
+    Case {
+        rules: Rules {
+            keeps: Keeps::SingleUse,
+            policy: RefreshPolicy::default(),
+            suspend: false,
+            reuse_grace_period: None,
+            request_timeout: Duration::from_secs(30),
+        },
+        now: 2000,
+        status: OAuthCredentialStatus {
+            observed_generation: Some(1),
+            revision: Some(3),
+            last_refresh_time: Some(at(1000)),
+            expiration_time: Some(at(4600)),
+            seed_hash: Some(hash("r0")),
+            ..OAuthCredentialStatus::default()
+        },
+        output: OutputSeen::Ours(Published {
+            lineage: "l".into(),
+            revision: 3,
+            asked_under: AskedUnder::default(),
+            output: "o".into(),
+            intact: true,
+        }),
+        state: Some(record),
+        read: true,
+        seed: "r0",
+        binding: binding("c"),
+        taken_by: None,
+        intent_seen_for: 0,
+    }
+}
+
+impl Case {
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn record(&mut self) -> &mut StateRecord {
+        self.state.as_mut().unwrap()
+    }
+
+    fn open_intent(&mut self, pod: &str, started_at: i64) {
+        self.record().intent = Some(Intent {
+            attempt: "a2".into(),
+            holder: Holder { pod: pod.into(), boot: "b".into() },
+            lineage: "l".into(),
+            leg: String::new(),
+            token_hash: hash("r1"),
+            binding: binding("c"),
+            started_at: at(started_at),
+            send_by: at(started_at + 5),
+        });
+    }
+
+    fn plan(&self) -> Plan {
+        let (seed, asked_under) = (RefreshToken::new(self.seed), AskedUnder::default());
+        let holder = Holder { pod: "me".into(), boot: "now".into() };
+        let state = match &self.state {
+            None => StateSeen::Absent,
+            Some(record) if self.read => StateSeen::Read(record),
+            Some(record) => StateSeen::Unread { revision: record.revision, open_intent: record.intent.is_some() },
+        };
+        let seen = Observed {
+            now: at(self.now),
+            generation: 1,
+            status: &self.status,
+            refresh_requested: None,
+            asked_under: &asked_under,
+            settings_hash: "",
+            output_hash: "o",
+            output_name: "token",
+            output: self.output.clone(),
+            state,
+            inputs: InputsSeen::Read(Inputs { binding: &self.binding, seed: Some((&seed, hash(self.seed))) }),
+            seed_taken_by: self.taken_by,
+            holder: &holder,
+            intent_seen_for: Duration::from_secs(self.intent_seen_for),
+            jitter: Jitter::from_bits(0),
+        };
+        decide(&self.rules, &seen, "new")
+    }
+
+    /// The plan as one line: what is sent and of which lineage, or why not.
+    fn says(&self) -> String {
+        match self.plan() {
+            Plan::Rest { until } => format!("rest {:?}", until.map(Timestamp::as_second)),
+            Plan::Hold { problem, until } => {
+                assert!(problem.message.ends_with('.'));
+                format!("{} {:?} {}", problem.reason.as_str(), until.map(Timestamp::as_second), problem.stalls)
+            }
+            Plan::Exchange(Exchange { base, .. }) => {
+                let base = base.unwrap();
+                format!("{} of {} after {}", base.refresh_token.unwrap().expose(), base.lineage, base.revision)
+            }
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_state_and_what_may_be_sent_from_it() {
+    let due = |case: Case| case.with(|case| case.now = 4000);
+    for (what, case, expected) in [
+        ("fresh", case(), "rest Some(3400)"),
+        ("due", due(case()), "r1 of l after 3"),
+        ("foreign output", due(case()).with(|c| c.output = OutputSeen::Foreign), "SecretConflict None true"),
+        ("suspended", due(case()).with(|c| c.rules.suspend = true), "Suspended None false"),
+        ("output gone", case().with(|c| c.output = OutputSeen::Absent), "Publish"),
+        (
+            "output gone, state not in memory",
+            case().with(|c| (c.output, c.read) = (OutputSeen::Absent, false)),
+            "ReadState",
+        ),
+        (
+            "output gone, suspended",
+            case().with(|c| (c.output, c.rules.suspend) = (OutputSeen::Absent, true)),
+            "Publish",
+        ),
+        ("state newer than the status", case().with(|c| c.status.revision = Some(2)), "Publish"),
+        ("newer, but expired", case().with(|c| (c.status.revision, c.now) = (Some(2), 5000)), "r1 of l after 3"),
+        // Rule 7.
+        ("a backup", due(case()).with(|c| c.status.revision = Some(4)), "AuthorizationRequired None true"),
+        (
+            "a backup, output gone",
+            case().with(|c| (c.status.revision, c.output) = (Some(4), OutputSeen::Absent)),
+            "AuthorizationRequired None true",
+        ),
+        ("a backup, new seed", due(case()).with(|c| (c.status.revision, c.seed) = (Some(4), "s")), "s of new after 4"),
+        ("no state", due(case()).with(|c| c.state = None), "AuthorizationRequired None true"),
+        ("no state, new seed", due(case()).with(|c| (c.state, c.seed) = (None, "s")), "s of new after 3"),
+        ("new seed", case().with(|c| c.seed = "s"), "s of new after 3"),
+        (
+            "a spent seed comes back",
+            case().with(|c| c.seed = "s").with(|c| c.record().spent.push(hash("s"))),
+            "rest Some(3400)",
+        ),
+        ("another client", due(case()).with(|c| c.binding = binding("d")), "AuthorizationRequired None true"),
+        (
+            "another client, new seed",
+            due(case()).with(|c| (c.binding, c.seed) = (binding("d"), "s")),
+            "s of new after 3",
+        ),
+        ("seed of another credential", due(case()).with(|c| c.taken_by = Some("other")), "InvalidSpec None true"),
+        ("no token left", due(case()).with(|c| c.record().refresh_token = None), "AuthorizationRequired None true"),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
+}
+
+#[test]
+fn an_open_intent_is_judged() {
+    let ours = |now| case().with(|c| (c.open_intent("me", 3400), c.now = now).0);
+    let theirs =
+        |seen_for| case().with(|c| (c.open_intent("other", 3400), (c.now, c.intent_seen_for) = (4590, seen_for)).0);
+    let grace = |case: Case| case.with(|c| c.rules.reuse_grace_period = Some(Duration::from_secs(100)));
+    for (what, case, expected) in [
+        ("while the token serves", ours(3500), "OutcomeUnknown Some(4480) false"),
+        ("near its expiry", ours(4480), "r1 of l after 3"),
+        ("after its expiry", ours(5000), "r1 of l after 3"),
+        ("within the grace", grace(ours(3464)), "r1 of l after 3"),
+        ("when a send could end after the grace", grace(ours(3465)), "OutcomeUnknown Some(4480) false"),
+        ("of another process, just seen", theirs(0), "rest Some(4630)"),
+        ("of another process, almost settled", theirs(39), "rest Some(4591)"),
+        ("of another process, settled", theirs(40), "r1 of l after 3"),
+        ("not in memory", ours(3500).with(|c| c.read = false), "ReadState"),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
+}
+
+#[test]
+fn after_a_refusal_what_is_kept_is_tried_in_turn() {
+    let stray = Issued { refresh_token: Some(RefreshToken::new("c1")), ..case().record().issued.clone().unwrap() };
+    let record = case().record().with_stray("other", "l", Received::Issued(Box::new(stray)));
+    let next = |rules: &Rules, refused: &[&str], now| {
+        let refused: Vec<String> = refused.iter().map(|token| hash(token)).collect();
+        let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now))?;
+        assert_eq!(next.intent, None);
+        let previous = next.previous_refresh_token.map(|token| token.expose().to_owned());
+        Some((next.refresh_token.unwrap().expose().to_owned(), previous.unwrap()))
+    };
+    let found = |token: &str, previous: &str| Some((token.to_owned(), previous.to_owned()));
+    let strict = case().rules;
+    let lenient = Rules { reuse_grace_period: Some(Duration::from_secs(100)), ..strict.clone() };
+    assert_eq!(next(&strict, &["r0"], 1010), found("r1", "r0"), "a newer one is there by now");
+    assert_eq!(next(&strict, &["r1"], 1010), found("c1", "r1"), "another attempt's");
+    assert_eq!(next(&strict, &["r1", "c1"], 1010), None);
+    assert_eq!(next(&lenient, &["r1", "c1"], 1064), found("r0", "r1"), "the one before, and nothing is forgotten");
+    assert_eq!(next(&lenient, &["r1", "c1"], 1065), None);
+    assert_eq!(next(&lenient, &["r1", "c1", "r0"], 1010), None);
+}
