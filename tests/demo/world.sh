@@ -1,6 +1,6 @@
 # Sourced by run: what the demo needs around it (a cluster, a token server, the operator), set up and torn down.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # dir, log and existing are run's
+# shellcheck disable=SC2154,SC2034 # dir, log, doing and existing are run's
 
 # need MINIMUM WHAT-FOR COMMAND...: the command prints its version.
 need() {
