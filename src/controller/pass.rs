@@ -22,6 +22,7 @@ use crate::{
         decide::{Exchange, Plan, decide},
         observed::OutputSeen,
         report::{Outcome, Pass, whole_seconds},
+        rotation::Keeps,
     },
 };
 
@@ -104,7 +105,8 @@ impl Controller {
                 let outcome = Outcome::Published { token, fresh };
                 self.settle(key, prepared, outcome, prepared.status.next_refresh_time).await.map(|_| Step::Go)
             }
-            Err(problem) => self.settle(key, prepared, Outcome::Held(problem), None).await.map(Step::Done),
+            // Should nothing change before the token expires, the next one is asked for all the same: the grant is kept alive.
+            Err(problem) => self.settle(key, prepared, Outcome::Held(problem), issued.expires_at).await.map(Step::Done),
         }
     }
 
@@ -127,6 +129,8 @@ impl Controller {
         let mut permit = permit;
         match self.exchange(key, prepared, checked, view, plan, &mut permit).await? {
             Exchanged::Outcome(outcome) => {
+                // Received, saved, and not to be published: the next step says until when.
+                let saved = matches!(outcome, Outcome::Held(_)) && checked.rules.keeps != Keeps::Nothing;
                 let next = match &outcome {
                     Outcome::Published { token, .. } => {
                         let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
@@ -136,7 +140,8 @@ impl Controller {
                     Outcome::Failed { retry, .. } => *retry,
                     Outcome::Held(_) | Outcome::Rested => None,
                 };
-                self.settle(key, prepared, outcome, next).await
+                let settled = self.settle(key, prepared, outcome, next).await?;
+                Ok(if saved { Next::Again } else { settled })
             }
             Exchanged::Superseded => Ok(Next::Again),
             Exchanged::Gone => Ok(Next::Gone),

@@ -37,7 +37,7 @@ impl Controller {
             patch["metadata"] = json!({"uid": &*seen.uid, "resourceVersion": &*seen.resource_version});
             match self.cluster.patch_status(key, &patch).await {
                 Ok(resource_version) => {
-                    self.store().put_credential(key, seen.with_status(&after, &resource_version));
+                    self.store().update_credential(key, seen.with_status(&after, &resource_version));
                     self.announce(key, &seen, &prepared.status, &after);
                     return Ok(after);
                 }
@@ -48,7 +48,7 @@ impl Controller {
                         return Err(Fault::NotFound);
                     }
                     // A spec that changed meanwhile is looked at next; what this pass did is true of the one it saw.
-                    self.store().put_credential(key, fresh.clone());
+                    self.store().update_credential(key, fresh.clone());
                     if fresh.asks_other_than(&seen) {
                         self.wake([key]);
                     }

@@ -89,6 +89,13 @@ impl Store {
         if relevant { Change::Relevant } else { Change::Irrelevant }
     }
 
+    /// Takes in what this process itself has made of a credential, unless it is gone or newer already.
+    pub fn update_credential(&mut self, key: &Key, seen: CredentialSeen) {
+        if self.credentials.get(key).is_some_and(|entry| entry.seen.uid == seen.uid) {
+            self.put_credential(key, seen);
+        }
+    }
+
     /// Forgets a credential. The others on its seed may have waited for it to go.
     pub fn remove_credential(&mut self, key: &Key) -> BTreeSet<Key> {
         let rivals = self.rivals(key);

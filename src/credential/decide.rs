@@ -19,6 +19,9 @@ mod tests;
 /// The clocks of two processes may be read this far apart around a send (rule 2).
 pub const FENCE: Duration = Duration::from_secs(5);
 
+/// The least time between a token and the one that restores an output in its place.
+const RESTORE_PAUSE: Duration = Duration::from_secs(10);
+
 /// The part of a checked spec that decides.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -27,6 +30,8 @@ pub struct Rules {
     pub suspend: bool,
     /// How long the old refresh token still works after a refresh.
     pub reuse_grace_period: Option<Duration>,
+    /// That grace is over once the new access token is used; what is published counts as used.
+    pub grace_ends_on_use: bool,
     /// How long one token request may take.
     pub request_timeout: Duration,
 }
@@ -129,20 +134,30 @@ fn rest(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
     if wants_token(rules, seen) {
         return None;
     }
-    let until = refresh_at(rules, seen);
-    until.is_none_or(|due| due > seen.now).then_some(Plan::Rest { until })
+    let due = refresh_at(rules, seen);
+    let restored = restore_at(rules, seen);
+    let until = [due, restored].into_iter().flatten().min();
+    due.is_none_or(|due| due > seen.now).then_some(Plan::Rest { until })
 }
 
 /// Whether a token is wanted whatever the schedule says.
 fn wants_token(rules: &Rules, seen: &Observed<'_>) -> bool {
-    let OutputSeen::Ours(published) = &seen.output else { return true };
     let Some(revision) = seen.status.revision else { return true };
+    // Where nothing is kept, a restored output costs a request: somebody who alters it again and again doesn't get one each time.
+    let rested = restore_at(rules, seen).is_none();
+    let OutputSeen::Ours(published) = &seen.output else { return rested };
     let respecified = published.asked_under.spec != seen.asked_under.spec
         || published.asked_under.provider != seen.asked_under.provider;
-    let unrepairable = rules.keeps == Keeps::Nothing && !output_is(seen, revision);
+    let unrepairable = rules.keeps == Keeps::Nothing && !output_is(seen, revision) && rested;
     // What was wanted when it failed (a person's request, say) is still wanted.
     let failing = seen.status.failed_attempts.is_some_and(|failed| failed > 0);
     failing || respecified || unrepairable || seen.refresh_is_requested() || seed_is_new(seen) || intent_is_open(seen)
+}
+
+/// When an altered output is restored, if that has to wait.
+fn restore_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
+    let altered = rules.keeps == Keeps::Nothing && !output_is(seen, seen.status.revision?);
+    altered.then_some(later(seen.status.last_refresh_time?, RESTORE_PAUSE)).filter(|at| *at > seen.now)
 }
 
 fn seed_is_new(seen: &Observed<'_>) -> bool {
@@ -331,7 +346,8 @@ pub fn after_refusal(
     if let Some(adopted) = record.adopt_candidate().filter(|adopted| untried(&adopted.refresh_token)) {
         return Some(adopted.without_intent());
     }
-    let in_grace = record.issued.as_ref().zip(rules.reuse_grace_period).is_some_and(|(issued, grace)| {
+    let grace = rules.reuse_grace_period.filter(|_| !rules.grace_ends_on_use);
+    let in_grace = record.issued.as_ref().zip(grace).is_some_and(|(issued, grace)| {
         now < later(issued.obtained_at, grace.saturating_sub(FENCE + rules.request_timeout))
     });
     // The refused one is kept, in the other's place: a server may be wrong for a while.

@@ -72,6 +72,7 @@ impl World {
             policy,
             suspend: false,
             reuse_grace_period: grace,
+            grace_ends_on_use: false,
             request_timeout: Duration::from_secs(30),
         };
         let server = Server { lifetime, grace, good: "seed".into(), ..Server::default() };

@@ -6,6 +6,8 @@ use crate::{
     oauth::request::Authentication,
 };
 
+const SECRET: &str = "use client.secretRef";
+
 /// Refuses what this version can't do.
 pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(), Problem> {
     let grant = &spec.grant;
@@ -23,6 +25,8 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
         (endpoint.is_none(), "discovery from issuer", "set endpoints.token"),
         (client.is_some_and(|c| !c.fallback_secret_refs.is_empty()), "client.fallbackSecretRefs", "leave it out"),
         (client.is_some_and(|c| c.certificate_secret_ref.is_some()), "client.certificateSecretRef", "leave it out"),
+        (client.is_some_and(|c| c.private_key_secret_ref.is_some()), "client.privateKeySecretRef", SECRET),
+        (client.is_some_and(|c| c.service_account_ref.is_some()), "client.serviceAccountRef", SECRET),
         (tls.is_some_and(|tls| tls.ca_config_map_ref.is_some()), "tls.caConfigMapRef", "use tls.caSecretRef"),
         (!spec.additional_tokens.is_empty(), "additionalTokens", "leave it out"),
         (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),

@@ -365,6 +365,7 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
         },
         suspend: spec.suspend,
         reuse_grace_period: optional("refreshTokens.reuseGracePeriod", &policy.reuse_grace_period)?,
+        grace_ends_on_use: policy.grace_ends_on_use,
         request_timeout: limits.request_timeout,
     })
 }

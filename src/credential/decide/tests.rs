@@ -56,6 +56,7 @@ fn case() -> Case {
             policy: RefreshPolicy::default(),
             suspend: false,
             reuse_grace_period: None,
+            grace_ends_on_use: false,
             request_timeout: Duration::from_secs(30),
         },
         now: 2000,
@@ -242,4 +243,6 @@ fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     assert_eq!(next(&lenient, &["r1", "c1"], 1064), found("r0", "r1"), "the one before, and nothing is forgotten");
     assert_eq!(next(&lenient, &["r1", "c1"], 1065), None);
     assert_eq!(next(&lenient, &["r1", "c1", "r0"], 1010), None);
+    let used = Rules { grace_ends_on_use: true, ..lenient.clone() };
+    assert_eq!(next(&used, &["r1", "c1"], 1010), None, "what is published counts as used");
 }
