@@ -65,6 +65,8 @@ pub enum Pkce {
 /// A person consents once in a browser.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+// A server-side apply of {} over something would else come to null.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct AuthorizationCodeGrant {
     /// Default: the operator's --public-url + /oauth/callback.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "redirectURI")]
@@ -80,6 +82,7 @@ pub struct AuthorizationCodeGrant {
 /// A person approves on another device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct DeviceCodeGrant {
     /// Who must have approved, checked against a verified ID token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -282,6 +282,8 @@ into_provider_spec!(OAuthProviderSpec, ClusterOAuthProviderSpec);
 /// A label selector over namespaces (metav1.LabelSelector).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+// As metav1.LabelSelector is. A server-side apply of {} over something would else come to null.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct NamespaceSelector {
     /// Labels the namespace must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

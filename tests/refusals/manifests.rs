@@ -1,10 +1,15 @@
 //! The manifests that the project promises to accept: each applies unchanged, and what was sent is what is stored.
 
+use oauth_operator::api::Pkce;
 use serde_json::{Value, json};
 
 use crate::{
     apply::create,
-    support::{Cluster, namespace::documents},
+    objects::{credential, object},
+    support::{
+        Cluster,
+        namespace::{apply, documents},
+    },
 };
 
 const PROMISED: [(&str, &str, usize); 10] = [
@@ -97,6 +102,40 @@ async fn free_form_values_and_empty_paths_are_stored_as_they_are() {
     assert_eq!(stored["spec"]["providerRef"]["kind"], "OAuthProvider");
     // kstatus would call an object without it Current.
     assert_eq!(stored["status"], json!({"observedGeneration": -1}));
+}
+
+/// Where an empty object means something, a server-side apply of one over a full one is no null.
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_objects_replace_full_ones() {
+    let namespace = Cluster::shared().await.namespace("emptied").await;
+    let provider = |name: &str, allowed: &Value| {
+        let endpoints = json!({"token": "https://idp.example.com/token"});
+        object(
+            "ClusterOAuthProvider",
+            name,
+            json!({"spec": {"endpoints": endpoints, "client": {"id": "a"}, "allowedNamespaces": allowed}}),
+        )
+    };
+    let granted = |name: &str, grant: Value| credential(name, &json!({"providerRef": {"name": "a"}, "grant": grant}));
+    let full = [
+        provider(
+            "refusals-emptied",
+            &json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "Exists"}]}),
+        ),
+        granted("device", json!({"deviceCode": {"expectedSubject": "a"}})),
+        granted("code", json!({"authorizationCode": {"expectedSubject": "a", "pkce": "Disabled"}})),
+    ];
+    let empty = [
+        provider("refusals-emptied", &json!({})),
+        granted("device", json!({"deviceCode": {}})),
+        granted("code", json!({"authorizationCode": {}})),
+    ];
+    apply(&namespace.client, "emptied", full.to_vec()).await.unwrap();
+    apply(&namespace.client, "emptied", empty.to_vec()).await.unwrap();
+    let device = namespace.credential("device").await.spec.grant;
+    assert!(device.device_code.is_some_and(|grant| grant.expected_subject.is_none()));
+    let code = namespace.credential("code").await.spec.grant.authorization_code.unwrap();
+    assert!(code.expected_subject.is_none() && code.pkce == Pkce::S256);
 }
 
 /// Creates it with strict validation: first as a dry run, then really. Gives what is stored.
