@@ -246,3 +246,20 @@ fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let used = Rules { grace_ends_on_use: true, ..lenient.clone() };
     assert_eq!(next(&used, &["r1", "c1"], 1010), None, "what is published counts as used");
 }
+
+/// Where nothing is kept, each restored output costs a request: the first at once, the next after a pause.
+#[test]
+fn an_output_that_is_altered_again_and_again_is_restored_with_pauses() {
+    let altered = |now, output| {
+        case().with(|c| {
+            (c.now, c.output) = (now, output);
+            c.rules.keeps = Keeps::Nothing;
+        })
+    };
+    let broken =
+        || OutputSeen::Ours(Published { revision: 3, output: "o".into(), intact: false, ..Published::default() });
+    for output in [OutputSeen::Absent, broken()] {
+        assert!(matches!(altered(1010, output.clone()).plan(), Plan::Exchange(_)));
+        assert_eq!(altered(1009, output).plan(), Plan::Rest { until: Some(at(1010)) });
+    }
+}
