@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod namespace;
 pub mod oidc;
 pub mod operator;
+pub mod proxy;
 pub mod standin;
 
 use std::io::Write;

@@ -173,8 +173,9 @@ impl Namespace {
         api.list(&kube::api::ListParams::default()).await.unwrap().items
     }
 
-    /// A kubeconfig that acts as the namespace's own ServiceAccount `oauth-operator`.
-    pub async fn operator_kubeconfig(&self) -> String {
+    /// A kubeconfig that acts as the namespace's own ServiceAccount `oauth-operator`, by way of `server` if there is one (plain
+    /// http, on this machine).
+    pub async fn operator_kubeconfig(&self, server: Option<&str>) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.name);
         let request = accounts
             .create_token_request("oauth-operator", &PostParams::default(), &TokenRequest::default())
@@ -183,6 +184,9 @@ impl Namespace {
         let mut kubeconfig: Value = serde_yaml_ng::from_str(&self.admin_kubeconfig).unwrap();
         kubeconfig["users"][0]["user"]["token"] = request.status.unwrap().token.into();
         kubeconfig["contexts"][0]["context"]["namespace"] = self.name.clone().into();
+        if let Some(server) = server {
+            kubeconfig["clusters"][0]["cluster"] = json!({"server": server});
+        }
         kubeconfig.to_string()
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use super::{Namespace, SOON, get, until};
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
@@ -33,9 +34,19 @@ impl Operator {
 
     /// The same in a pod of this name: two replicas are two pods, a container that restarts stays in one.
     pub async fn in_pod(namespace: &Namespace, pod: &str, flags: &[&str]) -> Self {
+        Self::spawned(namespace, pod, flags, namespace.operator_kubeconfig(None).await).await
+    }
+
+    /// Serves `namespace` as `start` does, with a proxy between it and the API server.
+    pub async fn behind(proxy: &Proxy, namespace: &Namespace, flags: &[&str]) -> Self {
+        let kubeconfig = namespace.operator_kubeconfig(Some(&proxy.url())).await;
+        Self::spawned(namespace, &namespace.name, flags, kubeconfig).await
+    }
+
+    async fn spawned(namespace: &Namespace, pod: &str, flags: &[&str], content: String) -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let kubeconfig = namespace.dir.join(format!("{}-operator-{serial}.kubeconfig", namespace.name));
-        std::fs::write(&kubeconfig, namespace.operator_kubeconfig().await).unwrap();
+        std::fs::write(&kubeconfig, content).unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect::<Vec<_>>();
         let log = Log::default();
         let child = spawn(&kubeconfig, &namespace.name, pod, &flags, &log);

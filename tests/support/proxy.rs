@@ -1,0 +1,215 @@
+//! A proxy before the API server, for one operator: it passes everything on, but for the writes that a test wants spoilt.
+//! It knows the four writes of a refresh and whose they are; a stalled one tells the test, which may then kill the operator
+//! exactly there.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::Cluster;
+
+/// The writes of a single-use refresh, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    Intent,
+    /// The state without an intent: what was received is saved.
+    State,
+    Output,
+    Status,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The API server never sees it; this is the answer.
+    Answer(u16),
+    /// The connection breaks before the API server sees it.
+    ResetBefore,
+    /// It takes effect, and the connection breaks instead of the answer.
+    ResetAfter,
+    /// It is kept for ever, before the API server sees it or after it took effect: `Proxy::caught` returns.
+    StallBefore,
+    StallAfter,
+}
+
+struct Rule {
+    credential: String,
+    write: Write,
+    fault: Fault,
+}
+
+#[derive(Default)]
+struct Shared {
+    rules: Mutex<Vec<Rule>>,
+    caught: Notify,
+}
+
+/// A running proxy. It ends when it is dropped.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+type Answer = Response<Either<reqwest::Body, Full<Bytes>>>;
+
+impl Proxy {
+    pub async fn start(cluster: &Cluster) -> Self {
+        let kubeconfig = Kubeconfig::from_yaml(&cluster.kubeconfig()).unwrap();
+        let target = kubeconfig.clusters[0].cluster.clone().unwrap();
+        let ca = base64_decoded(target.certificate_authority_data.as_deref().unwrap());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
+            .build()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(serve(listener, shared.clone(), client, target.server.unwrap()));
+        Self { shared, address, task }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Spoils the next such write of this credential.
+    pub fn spoil(&self, credential: &str, write: Write, fault: Fault) {
+        self.shared.rules().push(Rule { credential: credential.to_owned(), write, fault });
+    }
+
+    /// Returns once a write is stalled.
+    pub async fn caught(&self) {
+        self.shared.caught.notified().await;
+    }
+
+    /// How many faults were not asked for yet.
+    pub fn left(&self) -> usize {
+        self.shared.rules().len()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, method: &Method, path: &str, body: &[u8]) -> Option<Fault> {
+        let mut rules = self.rules();
+        if rules.is_empty() {
+            return None;
+        }
+        let (credential, write) = classify(method, path, body)?;
+        let at = rules.iter().position(|rule| rule.credential == credential && rule.write == write)?;
+        Some(rules.remove(at).fault)
+    }
+}
+
+/// Whose write this is, if it is one of the four.
+fn classify(method: &Method, path: &str, body: &[u8]) -> Option<(String, Write)> {
+    let last = path.rsplit('/').next()?;
+    if *method == Method::PATCH && path.contains("/oauthcredentials/") && last == "status" {
+        return Some((path.rsplit('/').nth(1)?.to_owned(), Write::Status));
+    }
+    if *method == Method::PATCH && path.contains("/secrets/") {
+        return Some((last.strip_suffix("-token")?.to_owned(), Write::Output));
+    }
+    if (*method == Method::POST || *method == Method::PUT) && path.contains("/secrets") {
+        let object: Value = serde_json::from_slice(body).ok()?;
+        let credential = object["metadata"]["name"].as_str()?.strip_suffix("-oauth-state")?.to_owned();
+        let intended = object["metadata"]["annotations"]["oauth-operator.dev/attempt"].is_string();
+        return Some((credential, if intended { Write::Intent } else { Write::State }));
+    }
+    None
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, client: reqwest::Client, server: String) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let (shared, client, server) = (shared.clone(), client.clone(), server.clone());
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(request, shared.clone(), client.clone(), server.clone()));
+            // A connection that breaks is what the faults are about.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// An error here breaks the connection.
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    client: reqwest::Client,
+    server: String,
+) -> Result<Answer, std::io::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let fault = shared.fault(&head.method, head.uri.path(), &body);
+    let broken = || std::io::Error::other("broken on purpose");
+    match fault {
+        Some(Fault::Answer(status)) => return Ok(refusal(status)),
+        Some(Fault::ResetBefore) => return Err(broken()),
+        Some(Fault::StallBefore) => return stall(&shared).await,
+        Some(Fault::ResetAfter | Fault::StallAfter) | None => {}
+    }
+    let mut headers: HeaderMap = head.headers;
+    for own in [header::HOST, header::CONTENT_LENGTH, header::CONNECTION] {
+        headers.remove(own);
+    }
+    let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body).send().await;
+    let response = sent.map_err(std::io::Error::other)?;
+    match fault {
+        Some(Fault::ResetAfter) => Err(broken()),
+        Some(Fault::StallAfter) => stall(&shared).await,
+        _ => Ok(Response::<reqwest::Body>::from(response).map(Either::Left)),
+    }
+}
+
+async fn stall(shared: &Shared) -> Result<Answer, std::io::Error> {
+    shared.caught.notify_one();
+    std::future::pending::<Result<Answer, Infallible>>().await.map_err(|never| match never {})
+}
+
+/// A metav1.Status, as the API server would answer.
+fn refusal(status: u16) -> Answer {
+    let reason = match status {
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        504 => "Timeout",
+        _ => "InternalError",
+    };
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "refused on purpose", "reason": reason, "code": status,
+    });
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Either::Right(Full::from(body.to_string())))
+        .unwrap()
+}
+
+fn base64_decoded(text: &str) -> Vec<u8> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.decode(text).unwrap()
+}
