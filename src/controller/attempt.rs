@@ -10,6 +10,7 @@ use crate::{
     credential::{
         checked::Checked,
         decide::FENCE,
+        failed::Why,
         observed::Problem,
         record::{AskedUnder, Issued, StateRecord},
         rotation::{Attempt, Effect, Ended, Event, NoToken, Step, Write},
@@ -24,15 +25,6 @@ use crate::{
     operate::leader::Leadership,
     secrets::state,
 };
-
-/// Why an attempt brought no token.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Why {
-    /// The token request failed.
-    Request(Failure),
-    /// It could not be made, or the state could not be written.
-    Problem(Problem),
-}
 
 /// What an attempt sends, and to whom.
 pub struct Sending<'a> {

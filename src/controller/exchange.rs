@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Controller,
-    attempt::{Sending, Why},
+    attempt::Sending,
     effects::Answer,
     gate::{PATIENCE, Permit},
     key::Key,
@@ -20,13 +20,13 @@ use crate::{
     api::Reason,
     credential::{
         checked::Checked,
-        decide::{self, Exchange, after_refusal, failed_inputs, lost_grant, outcome_unknown, replay_at},
+        decide::{Exchange, after_refusal},
+        failed::{self, Why},
         observed::Problem,
-        record::{Intent, Issued, StateRecord},
-        report::{self, Outcome},
+        record::{Intent, StateRecord},
+        report::Outcome,
         request::{binding, token_request},
         rotation::{Attempt, Ended, Keeps},
-        schedule::{retry_at, retry_hourly},
     },
     oauth::{
         encode::EncodedRequest,
@@ -40,9 +40,6 @@ use crate::{
 
 /// Refresh tokens that one exchange tries at most: the newest, one candidate each, the previous one.
 const MOST_TRIES: usize = 6;
-
-/// A refusal of the grant says this where no refresh token was sent: there is none to replace.
-const REFUSED_WITHOUT_GRANT: &str = "The provider answered that the grant is invalid, although no refresh token was sent: check at the provider that the client is active and may use this grant.";
 
 /// What an exchange came to.
 pub enum Exchanged {
@@ -90,18 +87,28 @@ impl Controller {
                 match self.publish(key, prepared, checked, publication).await? {
                     Ok(token) => Ok(Exchanged::Outcome(Outcome::Published { token, fresh: true })),
                     // What was received is in the state, where there is one; else the next attempt brings another.
-                    Err(problem) => Ok(Exchanged::Outcome(self.unpublished(prepared, checked, view, problem))),
+                    Err(problem) => {
+                        let observed = view.observed(prepared, self);
+                        let outcome = failed::unpublished(&checked.rules, &observed, problem, Timestamp::now());
+                        Ok(Exchanged::Outcome(outcome))
+                    }
                 }
             }
             Ended::NotSpent { why: Why::Request(Failure::FenceClosed), .. } | Ended::Superseded => {
                 self.memory().forget_state(key);
                 Ok(Exchanged::Superseded)
             }
-            Ended::NotSpent { why, .. } => Ok(self.failed(prepared, checked, view, why, None)),
+            Ended::NotSpent { why, .. } => {
+                self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
+                let observed = view.observed(prepared, self);
+                Ok(Exchanged::Outcome(failed::not_spent(&checked.rules, &observed, why, Timestamp::now())))
+            }
             Ended::Unknown { why, .. } => {
-                let started_at = Timestamp::now();
-                let serving = base.as_deref().and_then(|base| base.issued.as_ref());
-                Ok(self.failed(prepared, checked, view, why, Some((started_at, serving))))
+                self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
+                let observed = view.observed(prepared, self);
+                let published = base.as_deref().and_then(|base| base.issued.as_ref());
+                let outcome = failed::unknown(&checked.rules, &observed, why, published, Timestamp::now());
+                Ok(Exchanged::Outcome(outcome))
             }
             Ended::Gone => Ok(Exchanged::Gone),
         }
@@ -228,84 +235,4 @@ impl Controller {
         self.memory().hold_roots(hash, roots.clone());
         Ok(roots)
     }
-
-    /// What a failed attempt means, and when to try again. `unknown`: when it began, and the token that may still serve.
-    fn failed(
-        &self,
-        prepared: &Prepared,
-        checked: &Checked,
-        view: &View,
-        why: Why,
-        unknown: Option<(Timestamp, Option<&Issued>)>,
-    ) -> Exchanged {
-        let observed = view.observed(prepared, self);
-        let inputs = failed_inputs(&observed);
-        let now = Timestamp::now();
-        let failures = report::failures_after(&prepared.status, prepared.seen.generation, &inputs);
-        let backoff = |asked| Some(retry_at(now, failures, prepared.status.expiration_time, asked, observed.jitter));
-        let hourly = |asked| Some(retry_hourly(now, asked, observed.jitter));
-        let consumes = checked.rules.keeps != Keeps::Nothing;
-
-        let (problem, retry) = match (why, unknown) {
-            (Why::Problem(problem), _) if problem.stalls => (problem, hourly(None)),
-            (Why::Problem(problem), _) => (problem, backoff(None)),
-            (Why::Request(failure), Some((started_at, serving))) => {
-                self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
-                let serving = serving
-                    .filter(|_| observed.serves())
-                    .and_then(|issued| Some((issued.obtained_at, issued.expires_at?)));
-                let replay = replay_at(&checked.rules, started_at, serving, now);
-                let retry = backoff(failure.retry_after()).max(Some(replay));
-                // Only a replay that is put off says until when.
-                let known = match replay > now {
-                    true => outcome_unknown().message,
-                    false => "A refresh was sent and its outcome is not known: the refresh token is sent again, with growing delays.".to_owned(),
-                };
-                let message = format!("{known} {}", as_sentence(&failure));
-                (Problem { message, ..outcome_unknown() }, retry)
-            }
-            (Why::Request(failure), None) => {
-                self.metrics.refreshed(metrics::Outcome::Failure, failure.reason());
-                let sentence = match consumes || failure.reason() != Reason::InvalidGrant {
-                    true => as_sentence(&failure),
-                    false => REFUSED_WITHOUT_GRANT.to_owned(),
-                };
-                let asked = failure.retry_after();
-                match failure.class() {
-                    Class::Backoff => (Problem::passing(failure.reason(), sentence), backoff(asked)),
-                    Class::Person if consumes && failure.reason() == Reason::InvalidGrant => {
-                        (Problem { message: sentence, ..lost_grant() }, None)
-                    }
-                    Class::Person | Class::Hourly => (Problem::stalled(failure.reason(), sentence), hourly(asked)),
-                }
-            }
-        };
-        Exchanged::Outcome(Outcome::Failed { problem, retry, inputs })
-    }
-
-    /// A token was received and could not be published: the output's spec is at fault.
-    fn unpublished(&self, prepared: &Prepared, checked: &Checked, view: &View, problem: Problem) -> Outcome {
-        // A Secret that is in the way is watched: its going, and not a time, is the reason to try again.
-        let in_the_way = problem.reason == Reason::SecretConflict && problem.stalls;
-        if checked.rules.keeps != Keeps::Nothing || in_the_way {
-            return Outcome::Held(problem);
-        }
-        let observed = view.observed(prepared, self);
-        let inputs = decide::failed_inputs(&observed);
-        let failures = report::failures_after(&prepared.status, prepared.seen.generation, &inputs);
-        let now = Timestamp::now();
-        let retry = match problem.stalls {
-            true => retry_hourly(now, None, observed.jitter),
-            false => retry_at(now, failures, prepared.status.expiration_time, None, observed.jitter),
-        };
-        Outcome::Failed { problem, retry: Some(retry), inputs }
-    }
-}
-
-/// A failure's words as a sentence of a condition.
-fn as_sentence(failure: &Failure) -> String {
-    let words = failure.sentence();
-    let mut letters = words.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }

@@ -4,6 +4,7 @@
 
 pub mod checked;
 pub mod decide;
+pub mod failed;
 pub mod fingerprint;
 mod merge;
 pub mod observed;

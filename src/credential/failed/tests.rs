@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    api::OAuthCredentialStatus,
+    credential::{
+        observed::{InputsSeen, OutputSeen, Published, StateSeen},
+        record::{AskedUnder, Holder},
+        schedule::{Jitter, RefreshPolicy},
+    },
+    oauth::{
+        codes::ErrorCode,
+        failure::{NotSent, Spent},
+        values::{AccessToken, SecretText},
+    },
+};
+
+const NOW: i64 = 2000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn rules(keeps: Keeps) -> Rules {
+    Rules {
+        keeps,
+        policy: RefreshPolicy::default(),
+        suspend: false,
+        reuse_grace_period: None,
+        grace_ends_on_use: false,
+        request_timeout: Duration::from_secs(30),
+    }
+}
+
+/// What `failed` says where a token serves until 4600, as (reason, stalls, seconds until the next try).
+fn say(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> (Reason, bool, Option<i64>) {
+    let status = OAuthCredentialStatus {
+        observed_generation: Some(1),
+        revision: Some(1),
+        expiration_time: Some(at(4600)),
+        ..OAuthCredentialStatus::default()
+    };
+    let (asked_under, holder) = (AskedUnder::default(), Holder { pod: "p".into(), boot: "b".into() });
+    let seen = Observed {
+        now: at(NOW),
+        generation: 1,
+        status: &status,
+        refresh_requested: None,
+        asked_under: &asked_under,
+        settings_hash: "",
+        output_hash: "",
+        output_name: "token",
+        output: OutputSeen::Ours(Published::default()),
+        state: StateSeen::NotKept,
+        inputs: InputsSeen::Unread,
+        seed_taken_by: None,
+        holder: &holder,
+        intent_seen_for: Duration::ZERO,
+        jitter: Jitter::from_bits(0),
+    };
+    match outcome(&seen) {
+        Outcome::Failed { problem, retry, .. } => {
+            (problem.reason, problem.stalls, retry.map(|retry| retry.as_second() - NOW))
+        }
+        Outcome::Held(problem) => (problem.reason, problem.stalls, None),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(code: ErrorCode) -> Why {
+    Why::Request(Failure::Refused { code, spent: Spent::No, retry_after: None })
+}
+
+#[test]
+fn what_was_not_spent_is_tried_again_as_its_class_says() {
+    let limited = |seconds| Why::Request(Failure::RateLimited { retry_after: Some(Duration::from_secs(seconds)) });
+    let quota = Why::Problem(Problem::passing(Reason::SecretConflict, "quota"));
+    let ca = Why::Problem(Problem::stalled(Reason::InvalidSpec, "CA"));
+    for (keeps, why, expected) in [
+        (Keeps::SingleUse, refused(ErrorCode::InvalidGrant), (Reason::AuthorizationRequired, true, None)),
+        (Keeps::Reusable, refused(ErrorCode::InvalidGrant), (Reason::AuthorizationRequired, true, None)),
+        (Keeps::Nothing, refused(ErrorCode::InvalidGrant), (Reason::InvalidGrant, true, Some(3600))),
+        (Keeps::SingleUse, refused(ErrorCode::InvalidClient), (Reason::InvalidClient, true, Some(3600))),
+        (Keeps::SingleUse, Why::Request(Failure::Unauthorized), (Reason::InvalidClient, true, Some(3600))),
+        (Keeps::Nothing, refused(ErrorCode::InvalidScope), (Reason::InvalidSpec, true, Some(3600))),
+        (
+            Keeps::SingleUse,
+            Why::Request(Failure::NotSent(NotSent::Connect)),
+            (Reason::ProviderUnavailable, false, Some(2)),
+        ),
+        (Keeps::SingleUse, limited(90), (Reason::RateLimited, false, Some(90))),
+        (Keeps::SingleUse, quota, (Reason::SecretConflict, false, Some(2))),
+        (Keeps::SingleUse, ca, (Reason::InvalidSpec, true, Some(3600))),
+    ] {
+        assert_eq!(say(|seen| not_spent(&rules(keeps), seen, why.clone(), at(NOW))), expected, "{keeps:?} {why:?}");
+    }
+}
+
+#[test]
+fn an_unknown_outcome_waits_while_a_token_serves() {
+    let issued = Issued {
+        access_token: AccessToken::new("a"),
+        refresh_token: None,
+        id_token: None,
+        token_type: None,
+        scope: None,
+        obtained_at: at(1000),
+        expires_at: Some(at(4600)),
+        refresh_token_expires_at: None,
+        response: SecretText::new("{}"),
+        asked_under: AskedUnder::default(),
+    };
+    let cut = || Why::Request(Failure::Cut);
+    let strict = rules(Keeps::SingleUse);
+    let lenient = Rules { reuse_grace_period: Some(Duration::from_secs(60)), ..strict.clone() };
+    let unknown_after =
+        |rules: &Rules, published: Option<&Issued>| say(|seen| unknown(rules, seen, cut(), published, at(NOW)));
+    assert_eq!(unknown_after(&strict, Some(&issued)), (Reason::OutcomeUnknown, false, Some(4480 - NOW)));
+    assert_eq!(unknown_after(&lenient, Some(&issued)), (Reason::OutcomeUnknown, false, Some(2)), "within the grace");
+    assert_eq!(unknown_after(&strict, None), (Reason::OutcomeUnknown, false, Some(2)), "nothing serves");
+}
+
+#[test]
+fn what_can_not_be_published_is_asked_for_again_only_where_it_was_not_kept() {
+    let template = || Problem::stalled(Reason::InvalidResponse, "template");
+    let held = |keeps, problem| say(|seen| unpublished(&rules(keeps), seen, problem, at(NOW)));
+    assert_eq!(held(Keeps::SingleUse, template()), (Reason::InvalidResponse, true, None));
+    assert_eq!(held(Keeps::Nothing, template()), (Reason::InvalidResponse, true, Some(3600)));
+    let quota = Problem::passing(Reason::SecretConflict, "quota");
+    assert_eq!(held(Keeps::Nothing, quota), (Reason::SecretConflict, false, Some(2)));
+    assert_eq!(held(Keeps::Nothing, Problem::foreign_output("o")), (Reason::SecretConflict, true, None));
+}
