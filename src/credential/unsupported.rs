@@ -13,6 +13,8 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
     let grant = &spec.grant;
     // The one whose material is used.
     let client = spec.client.as_ref().filter(|client| client.has_material()).or(provider.client.as_ref());
+    // Where an authentication is named, that is what is refused.
+    let unused = client.filter(|client| client.authentication.is_none());
     let endpoint = provider.endpoints.as_ref().and_then(|endpoints| endpoints.token.as_ref());
     let tls = provider.tls.as_ref();
     let wanted = [
@@ -25,8 +27,8 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
         (endpoint.is_none(), "discovery from issuer", "set endpoints.token"),
         (client.is_some_and(|c| !c.fallback_secret_refs.is_empty()), "client.fallbackSecretRefs", "leave it out"),
         (client.is_some_and(|c| c.certificate_secret_ref.is_some()), "client.certificateSecretRef", "leave it out"),
-        (client.is_some_and(|c| c.private_key_secret_ref.is_some()), "client.privateKeySecretRef", SECRET),
-        (client.is_some_and(|c| c.service_account_ref.is_some()), "client.serviceAccountRef", SECRET),
+        (unused.is_some_and(|c| c.private_key_secret_ref.is_some()), "client.privateKeySecretRef", SECRET),
+        (unused.is_some_and(|c| c.service_account_ref.is_some()), "client.serviceAccountRef", SECRET),
         (tls.is_some_and(|tls| tls.ca_config_map_ref.is_some()), "tls.caConfigMapRef", "use tls.caSecretRef"),
         (!spec.additional_tokens.is_empty(), "additionalTokens", "leave it out"),
         (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),
