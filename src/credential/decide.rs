@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, StateSeen},
-    record::{Intent, StateRecord},
+    record::{Intent, Issued, StateRecord},
     rotation::Keeps,
     schedule::{RefreshPolicy, later},
 };
@@ -285,29 +285,24 @@ fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Inte
         }
     }
     let serving = record.issued.as_ref().filter(|_| seen.serves());
-    let until = replay_at(
-        rules,
-        intent.started_at,
-        serving.and_then(|issued| Some((issued.obtained_at, issued.expires_at?))),
-        seen.now,
-    );
-    (until > seen.now).then(|| Plan::Hold { problem: outcome_unknown(), until: Some(until) })
+    match replay_at(rules, intent.started_at, serving, seen.now) {
+        Some(until) if until <= seen.now => None,
+        until => Some(Plan::Hold { problem: outcome_unknown(), until }),
+    }
 }
 
-/// Rule 5: when a token whose fate is unknown may be sent again. `serving`: from when to when the published token is valid.
-pub fn replay_at(
-    rules: &Rules,
-    started_at: Timestamp,
-    serving: Option<(Timestamp, Timestamp)>,
-    now: Timestamp,
-) -> Timestamp {
+/// Rule 5: when a token whose fate is unknown may be sent again. `serving`: the published token, while it is valid. None: one
+/// that never expires serves, and nothing is worth the risk before a person brings another refresh token.
+pub fn replay_at(rules: &Rules, started_at: Timestamp, serving: Option<&Issued>, now: Timestamp) -> Option<Timestamp> {
     let in_grace = rules
         .reuse_grace_period
         .and_then(|grace| grace.checked_sub(FENCE + rules.request_timeout))
         .is_some_and(|safe| now < later(started_at, safe));
     match serving {
-        Some((obtained, expires)) if !in_grace => rules.policy.last_call(obtained, expires).max(now),
-        _ => now,
+        Some(issued) if !in_grace => {
+            issued.expires_at.map(|expires| rules.policy.last_call(issued.obtained_at, expires).max(now))
+        }
+        _ => Some(now),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::*,
+    failed::{self, Why},
     observed::*,
     record::*,
     report::{self, Outcome, Pass, PublishedToken, whole_seconds},
@@ -14,7 +15,7 @@ use super::{
     schedule::*,
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus},
+    api::{ConditionStatus, ConditionType, OAuthCredentialStatus, SecretStatus},
     oauth::{
         failure::{Class, Failure, NotSent, Spent},
         values::{AccessToken, RefreshToken, SecretText},
@@ -257,36 +258,26 @@ impl World {
                     });
                     match again {
                         Some(next) => base = Some(Box::new(next)),
-                        None => return self.fail(&why, None),
+                        None => return self.fail(why, None),
                     }
                 }
                 Ended::Unknown { why, .. } => {
-                    let issued = base.and_then(|base| base.issued);
-                    return self.fail(&why, Some(issued.and_then(|i| Some((i.obtained_at, i.expires_at?)))));
+                    return self.fail(why, Some(base.and_then(|base| base.issued)));
                 }
                 ended @ (Ended::Superseded | Ended::Gone) => panic!("nobody else writes here: {ended:?}"),
             }
         }
     }
 
-    fn fail(&mut self, why: &Failure, unknown: Option<Option<(Timestamp, Timestamp)>>) -> Result<(), Died> {
-        let (inputs, serves) = self.look(|seen| (failed_inputs(seen), seen.serves()));
-        let failures = report::failures_after(&self.status, self.generation, &inputs);
-        let asked = why.retry_after();
-        let backoff = Some(retry_at(self.now, failures, self.status.expiration_time, asked, self.jitter()));
-        let lost = self.rules.keeps != Keeps::Nothing && why.reason() == Reason::InvalidGrant;
-        let (problem, retry) = match (unknown, why.class()) {
-            (Some(serving), _) => {
-                let replay = replay_at(&self.rules, self.now, serving.filter(|_| serves), self.now);
-                (outcome_unknown(), backoff.max(Some(replay)))
-            }
-            (None, Class::Backoff) => (Problem::passing(why.reason(), "backoff"), backoff),
-            (None, Class::Person) if lost => (lost_grant(), None),
-            (None, Class::Person | Class::Hourly) => {
-                (Problem::stalled(why.reason(), "hourly"), Some(retry_hourly(self.now, asked, self.jitter())))
-            }
-        };
-        self.settle(Outcome::Failed { problem, retry, inputs }, retry)
+    fn fail(&mut self, why: Failure, unknown: Option<Option<Issued>>) -> Result<(), Died> {
+        let (rules, now, why) = (self.rules.clone(), self.now, Why::Request(why));
+        let outcome = self.look(|seen| match &unknown {
+            None => failed::not_spent(&rules, seen, why.clone(), now),
+            Some(published) => failed::unknown(&rules, seen, why.clone(), published.as_ref(), now),
+        });
+        let Outcome::Failed { retry, .. } = &outcome else { panic!("{outcome:?}") };
+        let retry = *retry;
+        self.settle(outcome, retry)
     }
 
     fn attempt(&mut self, base: Option<&StateRecord>) -> Result<Ended<Failure>, Died> {
