@@ -11,6 +11,13 @@ use super::{
     TemplateText,
 };
 
+/// CEL: what a credential's parameters may not set.
+const OWN_PARAMETERS: &str = "self.all(p, !(p.name in ['grant_type', 'refresh_token', 'redirect_uri']) && !p.name.startsWith('client_') && !p.name.startsWith('code') && !p.name.startsWith('assertion'))";
+const OWN_PARAMETERS_SENTENCE: &str = "parameters may not set grant_type, client_*, code*, refresh_token, redirect_uri or assertion*: those follow from client and grant";
+
+/// CEL: which labels and annotations an output may not bear.
+const RESERVED_PREFIXES: &str = "self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))";
+
 /// Kinds of provider that a credential can refer to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ProviderKind {
@@ -71,7 +78,7 @@ pub struct SecretSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(
-        validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("labels of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
+        validation = Rule::new(RESERVED_PREFIXES).message("labels of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
         validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.labels is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
     )]
     pub labels: BTreeMap<String, super::provider::LabelValue>,
@@ -79,7 +86,7 @@ pub struct SecretSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(
-        validation = Rule::new("self.all(k, k == '' || !(k.startsWith('oauth-operator.dev/') || k.startsWith('argocd.argoproj.io/') || k.split('/', 2)[0].endsWith('kubernetes.io') && k.contains('/') || k.split('/', 2)[0].endsWith('k8s.io') && k.contains('/')))").message("annotations of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
+        validation = Rule::new(RESERVED_PREFIXES).message("annotations of Kubernetes, Argo CD and oauth-operator.dev can't be set here: they can turn a Secret into another system's credentials"),
         validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.annotations is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
     )]
     pub annotations: BTreeMap<String, LongText>,
@@ -106,7 +113,7 @@ pub struct AdditionalToken {
     /// Parameters to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(p, !(p.name in ['grant_type', 'refresh_token', 'redirect_uri']) && !p.name.startsWith('client_') && !p.name.startsWith('code') && !p.name.startsWith('assertion'))").message("parameters may not set grant_type, client_*, code*, refresh_token, redirect_uri or assertion*: those follow from client and grant"))]
+    #[x_kube(validation = Rule::new(OWN_PARAMETERS).message(OWN_PARAMETERS_SENTENCE))]
     pub parameters: Vec<Parameter>,
 }
 
@@ -180,7 +187,7 @@ pub struct OAuthCredentialSpec {
     /// Parameters to add to the first request, in this order; a name may repeat (RFC 8707). Not sent on refreshes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(p, !(p.name in ['grant_type', 'refresh_token', 'redirect_uri']) && !p.name.startsWith('client_') && !p.name.startsWith('code') && !p.name.startsWith('assertion'))").message("parameters may not set grant_type, client_*, code*, refresh_token, redirect_uri or assertion*: those follow from client and grant"))]
+    #[x_kube(validation = Rule::new(OWN_PARAMETERS).message(OWN_PARAMETERS_SENTENCE))]
     pub parameters: Vec<Parameter>,
     /// When to refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]

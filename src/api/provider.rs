@@ -133,6 +133,10 @@ pub struct AuthorizationRequestSpec {
     pub parameters: Vec<Parameter>,
 }
 
+/// CEL: where requests go must be known.
+const TOKEN_ENDPOINT: &str = "has(self.issuer) || (has(self.endpoints) && has(self.endpoints.token))";
+const TOKEN_ENDPOINT_SENTENCE: &str = "a provider needs issuer (endpoints are then discovered) or endpoints.token";
+
 /// Declares the fields that every kind of provider has, once, and the specs of the kinds around them: serde's flatten
 /// would lose the fields' own schema.
 macro_rules! provider_spec {
@@ -194,7 +198,7 @@ macro_rules! provider_spec {
 provider_spec! {
     /// How a token server speaks.
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-    #[x_kube(validation = Rule::new("has(self.issuer) || (has(self.endpoints) && has(self.endpoints.token))").message("a provider needs issuer (endpoints are then discovered) or endpoints.token"))]
+    #[x_kube(validation = Rule::new(TOKEN_ENDPOINT).message(TOKEN_ENDPOINT_SENTENCE))]
     ProviderSpec {}
 }
 
@@ -212,7 +216,7 @@ provider_spec! {
         printcolumn = r#"{"name":"Token Endpoint","type":"string","jsonPath":".spec.endpoints.token"}"#,
         printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
     )]
-    #[x_kube(validation = Rule::new("has(self.issuer) || (has(self.endpoints) && has(self.endpoints.token))").message("a provider needs issuer (endpoints are then discovered) or endpoints.token"))]
+    #[x_kube(validation = Rule::new(TOKEN_ENDPOINT).message(TOKEN_ENDPOINT_SENTENCE))]
     OAuthProviderSpec {}
 }
 
@@ -230,7 +234,7 @@ provider_spec! {
         printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
     )]
     #[x_kube(
-        validation = Rule::new("has(self.issuer) || (has(self.endpoints) && has(self.endpoints.token))").message("a provider needs issuer (endpoints are then discovered) or endpoints.token"),
+        validation = Rule::new(TOKEN_ENDPOINT).message(TOKEN_ENDPOINT_SENTENCE),
         validation = Rule::new("has(self.allowedNamespaces) || !has(self.client) || !(has(self.client.id) || has(self.client.idSecretRef) || has(self.client.secretRef) || has(self.client.privateKeySecretRef) || has(self.client.certificateSecretRef) || has(self.client.serviceAccountRef))").message("this provider carries client material: say in allowedNamespaces which namespaces may use it ({} for all)"),
         validation = Rule::new("has(self.allowedNamespaces) || !has(self.tokenRequest) || !((has(self.tokenRequest.parameters) && self.tokenRequest.parameters.exists(p, has(p.valueSecretRef))) || (has(self.tokenRequest.headers) && self.tokenRequest.headers.exists(h, has(h.valueSecretRef))))").message("this provider names a Secret in valueSecretRef: say in allowedNamespaces which namespaces may use it ({} for all)"),
         validation = Rule::new("has(self.allowedNamespaces) || !has(self.refreshRequest) || !((has(self.refreshRequest.parameters) && self.refreshRequest.parameters.exists(p, has(p.valueSecretRef))) || (has(self.refreshRequest.headers) && self.refreshRequest.headers.exists(h, has(h.valueSecretRef))))").message("this provider names a Secret in valueSecretRef: say in allowedNamespaces which namespaces may use it ({} for all)"),

@@ -122,18 +122,9 @@ impl Failure {
         match self {
             Self::Unencodable(_) | Self::Permanent { .. } => Class::Person,
             Self::Egress(_) | Self::Unauthorized => Class::Hourly,
-            Self::Refused { code, .. } => match code {
-                ErrorCode::InvalidGrant
-                | ErrorCode::AccessDenied
-                | ErrorCode::ExpiredToken
-                | ErrorCode::InteractionRequired
-                | ErrorCode::LoginRequired
-                | ErrorCode::ConsentRequired
-                | ErrorCode::AccountSelectionRequired => Class::Person,
-                ErrorCode::ServerError
-                | ErrorCode::TemporarilyUnavailable
-                | ErrorCode::AuthorizationPending
-                | ErrorCode::SlowDown => Class::Backoff,
+            Self::Refused { .. } => match self.reason() {
+                Reason::InvalidGrant => Class::Person,
+                Reason::ProviderUnavailable | Reason::RateLimited | Reason::Pending => Class::Backoff,
                 _ => Class::Hourly,
             },
             _ => Class::Backoff,
