@@ -285,24 +285,20 @@ fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Inte
         }
     }
     let serving = record.issued.as_ref().filter(|_| seen.serves());
-    match replay_at(rules, intent.started_at, serving, seen.now) {
-        Some(until) if until <= seen.now => None,
-        until => Some(Plan::Hold { problem: outcome_unknown(), until }),
-    }
+    let until = replay_at(rules, intent.started_at, serving, seen.now);
+    (until > seen.now).then(|| Plan::Hold { problem: outcome_unknown(), until: Some(until) })
 }
 
-/// Rule 5: when a token whose fate is unknown may be sent again. `serving`: the published token, while it is valid. None: one
-/// that never expires serves, and nothing is worth the risk before a person brings another refresh token.
-pub fn replay_at(rules: &Rules, started_at: Timestamp, serving: Option<&Issued>, now: Timestamp) -> Option<Timestamp> {
+/// Rule 5: when a token whose fate is unknown may be sent again. `serving`: the published token, while it is valid. One that
+/// never expires has no end to wait for: beside it the backoff alone counts.
+pub fn replay_at(rules: &Rules, started_at: Timestamp, serving: Option<&Issued>, now: Timestamp) -> Timestamp {
     let in_grace = rules
         .reuse_grace_period
         .and_then(|grace| grace.checked_sub(FENCE + rules.request_timeout))
         .is_some_and(|safe| now < later(started_at, safe));
-    match serving {
-        Some(issued) if !in_grace => {
-            issued.expires_at.map(|expires| rules.policy.last_call(issued.obtained_at, expires).max(now))
-        }
-        _ => Some(now),
+    match serving.and_then(|issued| Some((issued.obtained_at, issued.expires_at?))) {
+        Some((obtained, expires)) if !in_grace => rules.policy.last_call(obtained, expires).max(now),
+        _ => now,
     }
 }
 

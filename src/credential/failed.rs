@@ -78,15 +78,14 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
 pub fn unknown(rules: &Rules, seen: &Observed<'_>, why: Why, published: Option<&Issued>, now: Timestamp) -> Outcome {
     let retries = Retries::after(seen, now);
     let replay = replay_at(rules, now, published.filter(|_| seen.serves()), now);
-    let known =
-        if replay.is_none_or(|replay| replay > now) { outcome_unknown().message } else { SENT_AGAIN.to_owned() };
+    let known = if replay > now { outcome_unknown().message } else { SENT_AGAIN.to_owned() };
     let cause = match &why {
         Why::Request(failure) => as_sentence(failure),
         Why::Problem(problem) => problem.message.clone(),
     };
     let problem = Problem { message: format!("{known} {cause}"), ..outcome_unknown() };
-    let retry = replay.map(|replay| retries.backoff(why.retry_after()).max(replay));
-    Outcome::Failed { problem, retry, inputs: retries.inputs }
+    let retry = retries.backoff(why.retry_after()).max(replay);
+    Outcome::Failed { problem, retry: Some(retry), inputs: retries.inputs }
 }
 
 /// A token was received and could not be published: the output's spec is at fault.
