@@ -27,12 +27,14 @@ export function defaultClients(redirectUris) {
 /**
  * @param {string} issuer
  * @param {object} settings accessTokenTtl and refreshTokenTtl in seconds; rotation 'strict' (each refresh token works once)
- *   or 'none' (it stays); clients and scopes as oidc-provider has them
+ *   or 'none' (it stays); reuseGracePeriod in seconds, for which a refresh token works on after its first use; clients and
+ *   scopes as oidc-provider has them
  */
-export async function createProvider(issuer, { accessTokenTtl, refreshTokenTtl, rotation, clients, scopes }) {
+export async function createProvider(issuer, settings) {
+  const { accessTokenTtl, refreshTokenTtl, rotation, reuseGracePeriod, clients, scopes } = settings;
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const provider = new Provider(issuer, {
-    adapter: createStore(),
+    adapter: createStore(reuseGracePeriod * 1000),
     jwks: { keys: [privateKey.export({ format: 'jwk' })] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     scopes,

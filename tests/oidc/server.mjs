@@ -3,10 +3,11 @@
 //
 //   node server.mjs [--config FILE] [--host 127.0.0.1] [--port 0] [--control-port 0]
 //                   [--access-token-ttl SECONDS] [--refresh-token-ttl SECONDS] [--rotation strict|none]
+//                   [--reuse-grace-period SECONDS]
 //                   [--redirect-uri URI]… [--latency-ms N] [--log FILE] [--cert FILE --key FILE] [--exit-with-stdin]
 //
 // The config file is a JSON object with any of: host, port, controlPort, accessTokenTtl, refreshTokenTtl, rotation,
-// redirectUris, latencyMs, log, cert, key, clients (as in OpenID Connect Dynamic Client Registration), scopes.
+// reuseGracePeriod, redirectUris, latencyMs, log, cert, key, clients (as in OpenID Connect Dynamic Client Registration), scopes.
 // A flag wins over the file.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -25,6 +26,7 @@ const DEFAULTS = {
   accessTokenTtl: 3600,
   refreshTokenTtl: 14 * 24 * 3600,
   rotation: 'strict',
+  reuseGracePeriod: 0,
   redirectUris: ['https://client.example.com/callback'],
   latencyMs: 0,
   scopes: ['openid', 'offline_access', 'read', 'write'],
@@ -41,7 +43,7 @@ const issuer = `${settings.cert ? 'https' : 'http'}://${settings.host}:${port}`;
 const provider = await createProvider(issuer, settings);
 const log = new RequestLog(settings.log);
 const faults = new Faults(settings.latencyMs);
-provider.use(tokenEndpoint(provider.pathFor('token'), log, faults));
+provider.use(tokenEndpoint(provider, log, faults));
 server.on('request', provider.callback());
 
 const control = createControl({ provider, faults, log });
@@ -59,7 +61,7 @@ function readSettings() {
   const { values: flags } = parseArgs({
     options: {
       config: text, host: text, port: text, 'control-port': text, 'access-token-ttl': text, 'refresh-token-ttl': text,
-      rotation: text, 'redirect-uri': { type: 'string', multiple: true }, 'latency-ms': text, log: text, cert: text,
+      rotation: text, 'reuse-grace-period': text, 'redirect-uri': { type: 'string', multiple: true }, 'latency-ms': text, log: text, cert: text,
       key: text, 'exit-with-stdin': { type: 'boolean' },
     },
   });
@@ -70,6 +72,7 @@ function readSettings() {
     accessTokenTtl: wholeNumber(flags, 'access-token-ttl'),
     refreshTokenTtl: wholeNumber(flags, 'refresh-token-ttl'),
     rotation: flags.rotation,
+    reuseGracePeriod: wholeNumber(flags, 'reuse-grace-period'),
     redirectUris: flags['redirect-uri'],
     latencyMs: wholeNumber(flags, 'latency-ms'),
     log: flags.log,

@@ -218,6 +218,34 @@ test('without rotation the same refresh token keeps working', async () => {
   }
 });
 
+test('within the grace a spent refresh token works on, and after it the grant is dead', async () => {
+  const graceful = await start('--reuse-grace-period', '1');
+  try {
+    const [{ refresh_token: first }] = await seed('--control', graceful.control, '--client', 'web-public', '--count', '1');
+    const ask = async (token) => {
+      const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: token, client_id: 'web-public' });
+      return (await fetch(`${graceful.issuer}/token`, { method: 'POST', body })).json();
+    };
+    const pairs = [await ask(first), await ask(first)];
+    assert.equal(new Set([first, ...pairs.map((pair) => pair.refresh_token)]).size, 3);
+    const third = (await ask(pairs[1].refresh_token)).refresh_token; // either successor is good
+    await delay(1100); // real time is what is tested here
+    assert.equal((await ask(first)).error, 'invalid_grant');
+    assert.equal((await ask(third)).error, 'invalid_grant');
+
+    const log = await (await fetch(`${graceful.control}/log`)).json();
+    assert.deepEqual(log.map(({ rotated, replay }) => [rotated, replay]), [
+      [true, false], [true, true], [true, false], [false, true], [false, false],
+    ]);
+    const committed = log.slice(0, 3).map((entry) => entry.committed_us);
+    assert.deepEqual(committed, committed.toSorted((a, b) => a - b));
+    assert.ok(committed[2] <= Number(process.hrtime.bigint() / 1000n));
+    assert.equal(log[3].committed_us, null);
+  } finally {
+    graceful.process.kill();
+  }
+});
+
 test('the server ends with its standard input', async () => {
   const orphan = await start();
   orphan.process.stdin.end();

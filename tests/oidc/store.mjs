@@ -3,8 +3,12 @@
 // and spent ones, so that a replay would go unseen.)
 const SWEEP_MS = 30_000;
 
-/** Returns the adapter factory that oidc-provider's `adapter` option takes; all models share one store. */
-export function createStore() {
+/**
+ * Returns the adapter factory that oidc-provider's `adapter` option takes; all models share one store.
+ * @param {number} graceMs how long a refresh token still works after its first use, as if it had not been used. Each such
+ *   use brings a pair of its own. After that a replay is what it always is: the end of the grant.
+ */
+export function createStore(graceMs = 0) {
   const entries = new Map(); // "<model>:<id>" → {payload, expiresAt}
   const byGrant = new Map(); // grant id → keys of what was issued under it
   const byUid = new Map(); // session uid → session id
@@ -51,7 +55,11 @@ export function createStore() {
           byGrant.get(payload.grantId).add(key(id));
         }
       },
-      async find(id) { return read(key(id)); },
+      async find(id) {
+        const payload = read(key(id));
+        const inGrace = model === 'RefreshToken' && payload?.consumed && Date.now() < payload.consumedAtMs + graceMs;
+        return inGrace ? { ...payload, consumed: undefined } : payload;
+      },
       async findByUid(uid) { return read(key(byUid.get(uid))); },
       async findByUserCode(userCode) { return read(key(byUserCode.get(userCode))); },
       async destroy(id) { remove(key(id)); },
@@ -59,7 +67,11 @@ export function createStore() {
 
       // Two requests with one token can't both get here: between oidc-provider's look at `consumed` and this call it waits
       // for nothing but this store, which answers within the same turn of the event loop.
-      async consume(id) { read(key(id)).consumed = Math.floor(Date.now() / 1000); },
+      async consume(id) {
+        const payload = read(key(id));
+        payload.consumed ??= Math.floor(Date.now() / 1000);
+        payload.consumedAtMs ??= Date.now();
+      },
     };
   };
 }

@@ -15,8 +15,11 @@ export class RequestLog {
     if (path) this.#file = openSync(path, 'a', 0o600);
   }
 
-  /** `rotated`: this very request spent the token. `replay`: it had been spent by an earlier one. */
-  record({ time, form, authorization, status, error, rotated, injected }) {
+  /**
+   * `rotated`: this very request spent the token. `replay`: it had been spent by an earlier one. `committed_us`: when it was
+   * spent, in microseconds of the system's monotonic clock, which other processes can read too.
+   */
+  record({ time, form, authorization, status, error, rotated, committedUs, injected }) {
     const hash = form.refresh_token && createHash('sha256').update(form.refresh_token).digest('hex');
     const entry = {
       time,
@@ -26,6 +29,7 @@ export class RequestLog {
       status,
       error: error ?? null,
       rotated,
+      committed_us: committedUs ?? null,
       replay: this.#spent.has(hash),
       injected,
     };
@@ -64,7 +68,12 @@ export class Faults {
 }
 
 /** Koa middleware for oidc-provider's own stack. */
-export function tokenEndpoint(path, log, faults) {
+export function tokenEndpoint(provider, log, faults) {
+  const path = provider.pathFor('token');
+  const committedUs = new WeakMap(); // a refresh token → when it was spent
+  provider.on('refresh_token.consumed', (token) => {
+    committedUs.set(token, Number(process.hrtime.bigint() / 1000n));
+  });
   return async (ctx, next) => {
     if (ctx.method !== 'POST' || ctx.path !== path) return next();
 
@@ -73,13 +82,13 @@ export function tokenEndpoint(path, log, faults) {
     if (faults.latencyMs > 0) await delay(faults.latencyMs);
 
     let form = {};
-    let rotated = false;
+    let rotatedToken;
     if (fail?.when === 'before') {
       form = await readForm(ctx.req);
     } else {
       await next();
       form = ctx.oidc.params ?? {};
-      rotated = ctx.oidc.entities.RotatedRefreshToken !== undefined;
+      rotatedToken = ctx.oidc.entities.RotatedRefreshToken;
     }
     if (fail) answerWith(ctx, fail);
 
@@ -89,7 +98,8 @@ export function tokenEndpoint(path, log, faults) {
       authorization: ctx.get('authorization'),
       status: fail?.cut ? null : ctx.status,
       error: fail?.cut ? undefined : ctx.body?.error,
-      rotated,
+      rotated: rotatedToken !== undefined,
+      committedUs: rotatedToken && committedUs.get(rotatedToken),
       injected: fail !== undefined,
     });
   };

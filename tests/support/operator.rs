@@ -91,6 +91,11 @@ impl Operator {
         self.child.wait().unwrap();
     }
 
+    /// The present process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM; returns at once.
     pub fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();

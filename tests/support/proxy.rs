@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::Cluster;
 
-/// The writes of a single-use refresh, in their order.
+/// The writes of a single-use refresh, in their order, and the read that settles one in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     Intent,
@@ -28,6 +28,8 @@ pub enum Write {
     State,
     Output,
     Status,
+    /// The state Secret is read.
+    ReadBack,
 }
 
 /// What becomes of a write.
@@ -50,8 +52,17 @@ struct Rule {
     fault: Fault,
 }
 
+/// Sees every write of a refresh pass by.
+pub trait Watcher: Send + Sync {
+    /// It has come, and the API server hasn't seen it. False: the API server never will, and the connection breaks.
+    fn before(&self, credential: &str, write: Write, body: &[u8]) -> bool;
+    /// The API server has answered with this status, and the operator hasn't seen it. False: it never will.
+    fn after(&self, credential: &str, write: Write, status: u16) -> bool;
+}
+
 #[derive(Default)]
 struct Shared {
+    watcher: Option<Arc<dyn Watcher>>,
     rules: Mutex<Vec<Rule>>,
     caught: Notify,
 }
@@ -67,6 +78,15 @@ type Answer = Response<Either<reqwest::Body, Full<Bytes>>>;
 
 impl Proxy {
     pub async fn start(cluster: &Cluster) -> Self {
+        Self::serving(cluster, Shared::default()).await
+    }
+
+    /// A proxy that shows everything to `watcher`.
+    pub async fn watched(cluster: &Cluster, watcher: Arc<dyn Watcher>) -> Self {
+        Self::serving(cluster, Shared { watcher: Some(watcher), ..Shared::default() }).await
+    }
+
+    async fn serving(cluster: &Cluster, shared: Shared) -> Self {
         let kubeconfig = Kubeconfig::from_yaml(&cluster.kubeconfig()).unwrap();
         let target = kubeconfig.clusters[0].cluster.clone().unwrap();
         let ca = base64_decoded(target.certificate_authority_data.as_deref().unwrap());
@@ -77,7 +97,7 @@ impl Proxy {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let task = tokio::spawn(serve(listener, shared.clone(), client, target.server.unwrap()));
         Self { shared, address, task }
     }
@@ -113,22 +133,22 @@ impl Shared {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, method: &Method, path: &str, body: &[u8]) -> Option<Fault> {
+    fn fault(&self, seen: &Option<(String, Write)>) -> Option<Fault> {
+        let (credential, write) = seen.as_ref()?;
         let mut rules = self.rules();
-        if rules.is_empty() {
-            return None;
-        }
-        let (credential, write) = classify(method, path, body)?;
-        let at = rules.iter().position(|rule| rule.credential == credential && rule.write == write)?;
+        let at = rules.iter().position(|rule| rule.credential == *credential && rule.write == *write)?;
         Some(rules.remove(at).fault)
     }
 }
 
-/// Whose write this is, if it is one of the four.
+/// Whose write this is, if it is one of those.
 fn classify(method: &Method, path: &str, body: &[u8]) -> Option<(String, Write)> {
     let last = path.rsplit('/').next()?;
     if *method == Method::PATCH && path.contains("/oauthcredentials/") && last == "status" {
         return Some((path.rsplit('/').nth(1)?.to_owned(), Write::Status));
+    }
+    if *method == Method::GET && path.contains("/secrets/") {
+        return Some((last.strip_suffix("-oauth-state")?.to_owned(), Write::ReadBack));
     }
     if *method == Method::PATCH && path.contains("/secrets/") {
         return Some((last.strip_suffix("-token")?.to_owned(), Write::Output));
@@ -164,8 +184,13 @@ async fn answer(
 ) -> Result<Answer, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
-    let fault = shared.fault(&head.method, head.uri.path(), &body);
+    let seen = classify(&head.method, head.uri.path(), &body);
+    let watched = shared.watcher.as_ref().zip(seen.as_ref());
+    let fault = shared.fault(&seen);
     let broken = || std::io::Error::other("broken on purpose");
+    if watched.is_some_and(|(watcher, (credential, write))| !watcher.before(credential, *write, &body)) {
+        return Err(broken());
+    }
     match fault {
         Some(Fault::Answer(status)) => return Ok(refusal(status)),
         Some(Fault::ResetBefore) => return Err(broken()),
@@ -178,6 +203,10 @@ async fn answer(
     }
     let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body).send().await;
     let response = sent.map_err(std::io::Error::other)?;
+    let status = response.status().as_u16();
+    if watched.is_some_and(|(watcher, (credential, write))| !watcher.after(credential, *write, status)) {
+        return Err(broken());
+    }
     match fault {
         Some(Fault::ResetAfter) => Err(broken()),
         Some(Fault::StallAfter) => stall(&shared).await,
