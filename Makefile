@@ -17,8 +17,9 @@ test: ## formatting, lints, unit and integration tests (a real API server, real 
 e2e: ## run the demo as a test
 	./tests/demo/run check
 
-generate: ## write crds/ from the Rust types
+generate: ## write crds/ from the Rust types, and the table of docs/catalog.md from deploy/catalog
 	cargo run --bin crdgen -- crds
+	GENERATE=1 cargo test --test catalog page
 
 chaos: ## hundreds of kills at random moments (CHAOS_ROUNDS, default 300)
 	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-300} cargo test --test faults

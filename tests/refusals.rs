@@ -10,6 +10,8 @@ mod support;
 // What the API server judges.
 #[path = "refusals/apply.rs"]
 mod apply;
+#[path = "refusals/catalog.rs"]
+mod catalog;
 #[path = "refusals/crds.rs"]
 mod crds;
 #[path = "refusals/manifests.rs"]
