@@ -14,6 +14,8 @@ mod control;
 mod counts;
 #[path = "cluster/crowd.rs"]
 mod crowd;
+#[path = "cluster/discovery.rs"]
+mod discovery;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]

@@ -26,6 +26,8 @@ mod case;
 mod codes;
 #[path = "refusals/conflicts.rs"]
 mod conflicts;
+#[path = "refusals/discovery.rs"]
+mod discovery;
 #[path = "refusals/inputs.rs"]
 mod inputs;
 #[path = "refusals/later.rs"]

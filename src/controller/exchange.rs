@@ -99,6 +99,11 @@ impl Controller {
                 Ok(Exchanged::Superseded)
             }
             Ended::NotSpent { why, .. } => {
+                if let (Why::Request(failure), Some(issuer)) = (&why, &checked.issuer)
+                    && failure.may_be_elsewhere()
+                {
+                    self.discoveries.doubt(issuer, Timestamp::now());
+                }
                 self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
                 let observed = view.observed(prepared, self);
                 Ok(Exchanged::Outcome(failed::not_spent(&checked.rules, &observed, why, Timestamp::now())))
@@ -223,7 +228,7 @@ impl Controller {
         Ok(Sending { key, checked, request, target, asked_under: view.asked_under.clone() })
     }
 
-    fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {
+    pub(super) fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {
         let hash: [u8; 32] = Sha256::digest(pem).into();
         if let Some(roots) = self.memory().roots(hash) {
             return Ok(roots);

@@ -2,6 +2,7 @@
 //! feeds the store, `queue` and `gate` say what is next, `run` ties them together.
 
 mod attempt;
+mod discovery;
 pub mod effects;
 mod exchange;
 mod gate;
@@ -22,7 +23,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch as signal};
 
-use self::{effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue, read::Turns, store::Store};
+use self::{
+    discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue, read::Turns,
+    store::Store,
+};
 use crate::{
     credential::{record::Holder, validate::Limits},
     oauth::transport::Transport,
@@ -52,6 +56,7 @@ pub struct Controller {
     metrics: Metrics,
     events: Events,
     gate: Gate,
+    discoveries: Discoveries,
     store: Mutex<Store>,
     memory: Mutex<Memory>,
     queue: Mutex<Queue<Key>>,

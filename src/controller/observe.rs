@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Controller,
+    discovery::Look,
     key::{Key, ProviderKey},
     memory::HeldState,
     seen::{CredentialSeen, SecretSeen},
@@ -23,7 +24,7 @@ use crate::{
         request,
         rotation::Keeps,
         schedule::Jitter,
-        validate::{GivenProvider, validate},
+        validate::{GivenProvider, endpoints, validate},
     },
     oauth::values::RefreshToken,
     secrets::{output, state_name},
@@ -64,6 +65,7 @@ pub enum InputsView {
     Unread,
     Read { values: InputValues, binding: Binding, seed: Option<(RefreshToken, String)> },
     Problem(Problem),
+    Undiscovered { problem: Problem, again: Timestamp },
 }
 
 impl View {
@@ -92,6 +94,9 @@ impl View {
             inputs: match &self.inputs {
                 InputsView::Unread => InputsSeen::Unread,
                 InputsView::Problem(problem) => InputsSeen::Problem(problem.clone()),
+                InputsView::Undiscovered { problem, again } => {
+                    InputsSeen::Undiscovered { problem: problem.clone(), again: *again }
+                }
                 InputsView::Read { binding, seed, .. } => {
                     InputsSeen::Read(Inputs { binding, seed: seed.as_ref().map(|(token, hash)| (token, hash.clone())) })
                 }
@@ -137,8 +142,14 @@ impl Controller {
         let Some(reference) = &spec.provider_ref else {
             let provider = spec.provider.clone().unwrap_or_default();
             let id = format!("inline {key}");
-            let given = GivenProvider { spec: &provider, namespace: &key.namespace, allowed_addresses: &[], id };
-            return validate(&key.namespace, &key.name, spec, &given, limits);
+            let given = GivenProvider {
+                spec: &provider,
+                namespace: &key.namespace,
+                allowed_addresses: &[],
+                id,
+                metadata: None,
+            };
+            return validate(&key.namespace, &key.name, spec, &self.with_metadata(given), limits);
         };
         let provider_key = ProviderKey::of(&key.namespace, reference);
         let (provider, labels) = {
@@ -173,8 +184,16 @@ impl Controller {
             namespace,
             allowed_addresses: &provider.allowed_addresses,
             id: format!("{kind} {}", provider_key.key),
+            metadata: None,
         };
-        validate(&key.namespace, &key.name, spec, &given, limits)
+        validate(&key.namespace, &key.name, spec, &self.with_metadata(given), limits)
+    }
+
+    /// With what is known of its issuer. What is wrong with it, `validate` says.
+    fn with_metadata<'a>(&self, provider: GivenProvider<'a>) -> GivenProvider<'a> {
+        let issuer = endpoints::issuer(&provider).ok().flatten();
+        let metadata = issuer.and_then(|issuer| self.discoveries.metadata(&issuer));
+        GivenProvider { metadata, ..provider }
     }
 
     /// What the output Secret says of itself, whether or not the spec can be checked.
@@ -256,6 +275,11 @@ impl Controller {
             }
         }
         drop((store, memory));
+        match self.look_at_issuer(checked) {
+            Some(Look::Wanted) => return InputsView::Unread,
+            Some(Look::Failed { problem, again }) => return InputsView::Undiscovered { problem, again },
+            Some(Look::Known) | None => {}
+        }
         let seed = match &checked.grant {
             Grant::RefreshToken { seed, .. } => values.get(seed).map(|value| RefreshToken::new(value.expose())),
             Grant::ClientCredentials => None,

@@ -34,7 +34,7 @@ const MOST_STEPS: usize = 8;
 pub enum Next {
     /// Look again then (None: when something changes).
     At(Option<Timestamp>),
-    /// It waits at the gate, which will wake it. Meanwhile look again then, for the flip of Ready.
+    /// It waits at the gate, or for its issuer, and will be woken. Meanwhile look again then, for the flip of Ready.
     Parked(Option<Timestamp>),
     /// Look again at once.
     Again,
@@ -84,7 +84,13 @@ impl Controller {
         let lineage = Uuid::new_v4().to_string();
         match decide(&checked.rules, &view.observed(prepared, self), &lineage) {
             Plan::ReadState => self.read_state(key).await.map(|()| Step::Go),
-            Plan::ReadInputs => self.read_inputs(checked, false).await.map(|()| Step::Go),
+            Plan::ReadInputs => {
+                self.read_inputs(checked, false).await?;
+                match self.discover(key, checked) {
+                    true => self.wait_in_line(key, prepared, &view).await.map(Step::Done),
+                    false => Ok(Step::Go),
+                }
+            }
             Plan::Rest { until } => self.settle(key, prepared, Outcome::Rested, until).await.map(Step::Done),
             Plan::Hold { problem, until } => {
                 self.settle(key, prepared, Outcome::Held(problem), until).await.map(Step::Done)
@@ -120,7 +126,8 @@ impl Controller {
         plan: Exchange,
         seat: &mut Seat,
     ) -> Answer<Next> {
-        let lane = lane(checked);
+        // Its issuer was asked meanwhile.
+        let Some(lane) = lane(checked) else { return Ok(Next::Again) };
         let Some(permit) = self.gate.enter(key, &lane, plan.deadline, view.now) else {
             return self.wait_in_line(key, prepared, view).await;
         };
@@ -148,7 +155,7 @@ impl Controller {
         }
     }
 
-    /// The gate is full: meanwhile Ready still flips at the expiry.
+    /// The gate is full, or the issuer is asked: meanwhile Ready still flips at the expiry.
     async fn wait_in_line(&self, key: &Key, prepared: &Prepared, view: &View) -> Answer<Next> {
         let flips =
             prepared.seen.is_ready() && prepared.status.expiration_time.is_some_and(|expires| expires <= view.now);
@@ -194,10 +201,10 @@ impl Controller {
     }
 }
 
-/// Where a credential's exchanges queue.
-fn lane(checked: &Checked) -> LaneId {
+/// Where a credential's exchanges queue. None: the endpoint isn't known.
+fn lane(checked: &Checked) -> Option<LaneId> {
     let limit = checked.rate_limit.as_ref().and_then(|(name, limit)| Some((name.clone(), rate(limit)?)));
-    LaneId { origin: checked.origin(), limit }
+    Some(LaneId { origin: checked.origin()?, limit })
 }
 
 fn rate(limit: &RateLimit) -> Option<Rate> {

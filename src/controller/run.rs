@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::{
     Controller, Settings,
+    discovery::{Discoveries, discover_wanted},
     effects::Cluster,
     gate::Gate,
     key::Key,
@@ -66,6 +67,7 @@ impl Controller {
             metrics: parts.metrics,
             events: parts.events,
             gate: Gate::new(total, total.min(PER_ORIGIN)),
+            discoveries: Discoveries::default(),
             store: Store::new(parts.settings.operator_namespace.clone()).into(),
             memory: Memory::default().into(),
             queue: Queue::default().into(),
@@ -86,6 +88,7 @@ impl Controller {
     ) {
         let watches = tokio::spawn(watch::watch(self.clone(), client, namespaces, readiness));
         let admissions = tokio::spawn(admit(self.clone()));
+        let discovery = tokio::spawn(discover_wanted(self.clone()));
         let census = tokio::spawn(take_census(self.clone()));
         let mut passes = JoinSet::new();
         let mut synced = self.synced.subscribe();
@@ -110,6 +113,7 @@ impl Controller {
         census.abort();
         tracing::info!(under_way = passes.len(), "no more work is begun");
         while passes.join_next().await.is_some() {}
+        discovery.abort();
         watches.abort();
     }
 

@@ -60,12 +60,22 @@ pub enum HeaderSource {
 /// How a token is asked for: the shape, its secrets not yet filled in.
 #[derive(Clone, Debug)]
 pub struct RequestSource {
-    pub url: Url,
+    /// None: the issuer's metadata, which will tell, haven't been read.
+    pub url: Option<Url>,
     /// Without its headers and parameters.
     pub shape: RequestShape,
     pub headers: Vec<(http::HeaderName, HeaderSource)>,
     pub parameters: Vec<ParameterSource>,
     pub reply: ReplyShape,
+}
+
+/// An issuer whose metadata are read, and by which rules. Two that differ in any of these share nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Issuer {
+    /// Exactly as its metadata must have it.
+    pub identifier: String,
+    pub ca: Option<InputRef>,
+    pub allowed_addresses: Vec<IpNet>,
 }
 
 /// The OAuth client.
@@ -120,6 +130,8 @@ pub struct Checked {
     pub refresh: RequestSource,
     /// Whether a refresh sends scope and redirect_uri: only where refreshRequest.mapping names them.
     pub refresh_sends: RefreshSends,
+    /// Where endpoints are to be discovered.
+    pub issuer: Option<Issuer>,
     /// The issuer, or the origins of all endpoints that receive a secret.
     pub servers: Vec<String>,
     pub ca: Option<InputRef>,
@@ -150,8 +162,8 @@ impl Checked {
         }
     }
 
-    /// The bulkhead: the origin of the endpoint that the next request goes to.
-    pub fn origin(&self) -> String {
-        self.request().url.origin().ascii_serialization()
+    /// The bulkhead: the origin of the endpoint that the next request goes to. None: it isn't known yet.
+    pub fn origin(&self) -> Option<String> {
+        Some(self.request().url.as_ref()?.origin().ascii_serialization())
     }
 }

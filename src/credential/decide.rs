@@ -214,6 +214,9 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     let inputs = match &seen.inputs {
         InputsSeen::Unread => return Plan::ReadInputs,
         InputsSeen::Problem(problem) => return hold(problem.clone()),
+        InputsSeen::Undiscovered { problem, again } => {
+            return Plan::Hold { problem: problem.clone(), until: Some(*again) };
+        }
         InputsSeen::Read(inputs) => inputs,
     };
     let deadline = seen.status.expiration_time.unwrap_or(seen.now);

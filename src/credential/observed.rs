@@ -79,14 +79,20 @@ pub enum StateSeen<'a> {
     Unusable(String),
 }
 
-/// The input Secrets: client material, seed, values of parameters.
+/// What a request is made of beside the spec: the input Secrets (client material, seed, values of parameters) and, where
+/// endpoints are discovered, the issuer's metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InputsSeen<'a> {
-    /// Not in memory, or changed since.
+    /// Not in memory, changed since, or no longer to be believed.
     Unread,
     Read(Inputs<'a>),
     /// Missing, incomplete, or not allowed.
     Problem(Problem),
+    /// The issuer's metadata can't be read; they are read again then.
+    Undiscovered {
+        problem: Problem,
+        again: Timestamp,
+    },
 }
 
 /// What the inputs come down to.

@@ -9,8 +9,8 @@ use crate::oauth::{
     values::{ClientSecret, RefreshToken, SecretText},
 };
 
-/// The request that obtains the next token. `refresh_token` is there for grants that send one. None: an input value is
-/// missing (`observe` has said so before it comes to this).
+/// The request that obtains the next token. `refresh_token` is there for grants that send one. None: an input value or the
+/// endpoint is missing (`observe` has said so before it comes to this).
 pub fn token_request(
     checked: &Checked,
     values: &InputValues,
@@ -34,7 +34,7 @@ pub fn token_request(
         Grant::RefreshToken { .. } => Vec::new(),
     };
     Some(TokenRequest {
-        url: source.url.clone(),
+        url: source.url.clone()?,
         shape,
         client: client(checked, values)?,
         standard: standard(checked, refresh_token)?,

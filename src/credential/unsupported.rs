@@ -15,7 +15,6 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
     let client = spec.client.as_ref().filter(|client| client.has_material()).or(provider.client.as_ref());
     // Where an authentication is named, that is what is refused.
     let unused = client.filter(|client| client.authentication.is_none());
-    let endpoint = provider.endpoints.as_ref().and_then(|endpoints| endpoints.token.as_ref());
     let tls = provider.tls.as_ref();
     let wanted = [
         (grant.authorization_code.is_some(), "grant.authorizationCode", "use refreshToken"),
@@ -24,7 +23,6 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
         (grant.token_exchange.is_some(), "grant.tokenExchange", "use clientCredentials"),
         (grant.password.is_some(), "grant.password", "use clientCredentials"),
         (grant.custom.is_some(), "grant.custom", "use clientCredentials"),
-        (endpoint.is_none(), "discovery from issuer", "set endpoints.token"),
         (client.is_some_and(|c| !c.fallback_secret_refs.is_empty()), "client.fallbackSecretRefs", "leave it out"),
         (client.is_some_and(|c| c.certificate_secret_ref.is_some()), "client.certificateSecretRef", "leave it out"),
         (unused.is_some_and(|c| c.private_key_secret_ref.is_some()), "client.privateKeySecretRef", SECRET),

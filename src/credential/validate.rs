@@ -1,9 +1,8 @@
 //! A spec and its provider → a `Checked` credential, or the sentence that says what to write instead. What CEL can judge,
 //! it has judged at apply time; here is the rest, and what an older CRD may have let through.
 
-use std::{collections::BTreeSet, str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
-use ipnet::IpNet;
 use url::Url;
 
 use super::{
@@ -26,6 +25,7 @@ use crate::{
         RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText,
     },
     oauth::{
+        discovery::Metadata,
         reply::{Lifetime, ReplyPaths, ReplyRules, ReplyShape},
         request::{Authentication, ParameterMapping, RequestShape},
         values::SecretText,
@@ -33,6 +33,7 @@ use crate::{
     template::Template,
 };
 
+pub mod endpoints;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,8 @@ pub struct GivenProvider<'a> {
     pub allowed_addresses: &'a [String],
     /// Names the object, for its rate limit.
     pub id: String,
+    /// What the issuer's metadata say, where they are needed and known.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// What the operator's flags say.
@@ -81,25 +84,24 @@ pub fn validate(
     let parameters = parameters(&spec.parameters, &own);
     refuse_overridden(spec, provider.spec)?;
 
-    let token = endpoint(provider.spec.endpoints.as_ref().and_then(|endpoints| endpoints.token.as_deref()))?;
-    let refresh_url = provider.spec.endpoints.as_ref().and_then(|endpoints| endpoints.refresh.as_deref());
-    let refresh_url = refresh_url.map_or_else(|| Ok(token.clone()), |url| endpoint(Some(url)))?;
+    let endpoints = endpoints::endpoints(spec, provider)?;
     let first_request = provider.spec.token_request.clone().unwrap_or_default();
     let refresh_request = merge_request(&first_request, provider.spec.refresh_request.as_ref());
     let first_response = provider.spec.token_response.clone().unwrap_or_default();
     let refresh_response = merge_response(&first_response, provider.spec.refresh_response.as_ref());
     let lifetimes = lifetimes(provider.spec)?;
-    let first = request(token, &first_request, &first_response, &client, &shared, lifetimes)?;
-    let refresh = request(refresh_url, &refresh_request, &refresh_response, &client, &shared, lifetimes)?;
+    let first = request(endpoints.token, &first_request, &first_response, &client, &shared, lifetimes)?;
+    let refresh = request(endpoints.refresh, &refresh_request, &refresh_response, &client, &shared, lifetimes)?;
     let array = provider.spec.scope_format == Some(ScopeFormat::Array);
 
     Ok(Checked {
         rules: rules(spec, provider.spec, &grant, limits)?,
         scopes: scopes(spec, array, provider.spec.scope_separator.as_deref()),
         refresh_sends: refresh_sends(provider.spec.refresh_request.as_ref()),
-        servers: servers(&[&first.url, &refresh.url]),
-        ca: provider.spec.tls.as_ref().and_then(|tls| tls.ca_secret_ref.as_ref()).map(|key| input(&shared, key)),
-        allowed_addresses: allowed_addresses(provider.allowed_addresses)?,
+        issuer: endpoints.issuer,
+        servers: endpoints.servers,
+        ca: endpoints::ca(provider),
+        allowed_addresses: endpoints::allowed_addresses(provider.allowed_addresses)?,
         rate_limit: rate_limit(provider)?,
         output: output(spec.secret.as_ref(), spec.output_name(name), limits)?,
         inputs: references::inputs(namespace, spec, provider.spec, provider.namespace),
@@ -109,13 +111,6 @@ pub fn validate(
         parameters,
         first,
         refresh,
-    })
-}
-
-fn endpoint(url: Option<&str>) -> Checks<Url> {
-    let url = url.ok_or_else(|| invalid("The provider names no token endpoint: set endpoints.token."))?;
-    Url::parse(url).map_err(|error| {
-        invalid(format!("The token endpoint is not a URL ({error}): correct endpoints.token or endpoints.refresh."))
     })
 }
 
@@ -201,7 +196,7 @@ fn refuse_overridden(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Che
 }
 
 fn request(
-    url: Url,
+    url: Option<Url>,
     spec: &RequestSpec,
     response: &ResponseSpec,
     client: &ClientSource,
@@ -266,19 +261,6 @@ fn refresh_sends(spec: Option<&RequestSpec>) -> RefreshSends {
     let mapping = spec.and_then(|spec| spec.mapping.as_deref()).unwrap_or_default();
     let names = |parameter: &str| mapping.iter().any(|m| m.parameter == parameter && m.placement != Placement::Omit);
     RefreshSends { scope: names("scope"), redirect_uri: names("redirect_uri") }
-}
-
-fn servers(urls: &[&Url]) -> Vec<String> {
-    let origins: BTreeSet<String> = urls.iter().map(|url| url.origin().ascii_serialization()).collect();
-    origins.into_iter().collect()
-}
-
-fn allowed_addresses(ranges: &[String]) -> Checks<Vec<IpNet>> {
-    let parse = |range: &String| {
-        IpNet::from_str(range)
-            .map_err(|_| invalid(format!("allowedAddresses: {range} is not a CIDR range such as 10.0.0.0/8.")))
-    };
-    ranges.iter().map(parse).collect()
 }
 
 #[derive(Clone, Copy)]

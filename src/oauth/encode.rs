@@ -58,6 +58,12 @@ pub struct EncodedRequest {
 }
 
 impl EncodedRequest {
+    /// A request that sends nothing but its URL and these headers.
+    pub(super) fn without_body(method: http::Method, url: Url, mut headers: HeaderMap) -> Self {
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        Self { method, url, headers, body: Bytes::new() }
+    }
+
     pub fn method(&self) -> &http::Method {
         &self.method
     }

@@ -190,6 +190,11 @@ impl Failure {
         }
     }
 
+    /// Whether an endpoint fails like this that has moved.
+    pub fn may_be_elsewhere(&self) -> bool {
+        matches!(self, Self::NotSent(_) | Self::Redirect | Self::Status(404 | 405 | 410) | Self::Html)
+    }
+
     /// The error code, when it is a registered one.
     pub fn code(&self) -> Option<&'static str> {
         match self {
@@ -205,7 +210,12 @@ impl Failure {
 
     /// What happened and what to do next, for a condition. Stable: no counters, times, ids or server text.
     pub fn sentence(&self) -> Cow<'static, str> {
-        sentence::sentence(self)
+        self.sentence_about("the token endpoint")
+    }
+
+    /// The same of a request to another endpoint, such as "the issuer".
+    pub fn sentence_about(&self, endpoint: &str) -> Cow<'static, str> {
+        sentence::sentence(self, endpoint)
     }
 
     /// A static label for metrics.

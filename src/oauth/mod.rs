@@ -4,6 +4,7 @@
 //! to do about its outcome, is decided elsewhere.
 
 pub mod codes;
+pub mod discovery;
 pub mod egress;
 pub mod encode;
 pub mod failure;

@@ -44,12 +44,6 @@ async fn every_feature_that_is_not_there_yet_is_named() {
             "use clientCredentials",
         ),
         grant("custom", "custom", json!({"grantType": "a"}), "use clientCredentials"),
-        case(
-            "discovery",
-            json!({"provider": {"issuer": "https://idp.example.com", "endpoints": null}}),
-            "discovery from issuer",
-            "set endpoints.token",
-        ),
         case("fallback", json!({"client": {"fallbackSecretRefs": [key]}}), "client.fallbackSecretRefs", "leave it out"),
         case(
             "certificate",
@@ -98,8 +92,8 @@ async fn promised_manifests_say_what_they_lack() {
 
     let lacking = [
         ("hover-consented", "grant.authorizationCode"),
-        ("reports", "discovery from issuer"),
-        ("signed", "discovery from issuer"),
+        ("reports", "client.fallbackSecretRefs"),
+        ("signed", "authentication private_key_jwt"),
         ("mutual-tls", "client.certificateSecretRef"),
         ("federated", "authentication private_key_jwt"),
         ("google", "grant.jwtBearer"),

@@ -27,7 +27,13 @@ fn check(spec: Value, provider: Value) -> Checks<Checked> {
     let spec: OAuthCredentialSpec = serde_json::from_value(whole).unwrap();
     let provider: ProviderSpec = serde_json::from_value(whole_provider).unwrap();
     let ranges = ["10.0.0.0/8".to_owned()];
-    let given = GivenProvider { spec: &provider, namespace: "shared", allowed_addresses: &ranges, id: "p".into() };
+    let given = GivenProvider {
+        spec: &provider,
+        namespace: "shared",
+        allowed_addresses: &ranges,
+        id: "p".into(),
+        metadata: None,
+    };
     validate("own", "cred", &spec, &given, &limits())
 }
 
@@ -133,7 +139,6 @@ fn what_this_version_does_not_do() {
         (json!({"grant": exchange}), none(), "grant.tokenExchange"),
         (json!({"grant": password}), none(), "grant.password"),
         (json!({"grant": {"custom": {"grantType": "x"}}}), none(), "grant.custom"),
-        (none(), json!({"issuer": "https://id.example", "endpoints": null}), "discovery"),
         (json!({"client": fallback}), none(), "client.fallbackSecretRefs"),
         (json!({"client": certificate}), none(), "client.certificateSecretRef"),
         (json!({"client": null}), json!({"client": certificate}), "client.certificateSecretRef"),
@@ -296,4 +301,51 @@ fn every_secret_that_a_request_reads_is_an_input() {
     let mut refreshing = own;
     refreshing["grant"] = json!({"refreshToken": {"secretRef": key("seed")}});
     assert_eq!(inputs(&refreshing), ["own/seed", "shared/ca", "shared/h", "shared/later", "shared/ps"]);
+}
+
+/// What is discovered, given and bound, in every combination.
+#[test]
+fn endpoints_are_given_or_discovered() {
+    let mutual = json!({"client": {"id": "c", "certificateSecretRef": {"name": "t"}, "authentication": "none"}});
+    let found = |spec: &Value, endpoints: Value, known: bool| {
+        let provider = json!({"issuer": "https://idp.example/a", "endpoints": endpoints});
+        let spec: OAuthCredentialSpec = serde_json::from_value(spec.clone()).unwrap();
+        let provider: ProviderSpec = serde_json::from_value(provider).unwrap();
+        let url = |text| Url::parse(text).unwrap();
+        let metadata = Metadata {
+            token: url("https://id.example/token"),
+            revocation: None,
+            mtls_token: url("https://mtls.example/token"),
+            mtls_revocation: None,
+        };
+        let metadata = known.then(|| Arc::new(metadata));
+        let given = GivenProvider { spec: &provider, namespace: "n", allowed_addresses: &[], id: "p".into(), metadata };
+        let found = endpoints::endpoints(&spec, &given).unwrap();
+        let text = |url: Option<Url>| url.map_or("-".to_owned(), |url| url.to_string());
+        let issuer = found.issuer.is_some();
+        format!("{} {} {} {issuer}", text(found.token), text(found.refresh), found.servers.join("+"))
+    };
+    let plain = json!({"grant": {"clientCredentials": {}}, "client": {"id": "c"}});
+    let mutual = json!({"grant": {"clientCredentials": {}}, "client": mutual["client"]});
+    let token = json!({"token": "https://own.example/t"});
+    let refresh = json!({"refresh": "https://own.example/r"});
+    let a = "https://idp.example/a";
+    for (spec, endpoints, known, expected) in [
+        (&plain, Value::Null, false, format!("- - {a} true")),
+        (&plain, Value::Null, true, format!("https://id.example/token https://id.example/token {a} true")),
+        (&mutual, Value::Null, true, format!("https://mtls.example/token https://mtls.example/token {a} true")),
+        (&plain, refresh.clone(), false, format!("- https://own.example/r {a}+https://own.example true")),
+        (&plain, refresh, true, format!("https://id.example/token https://own.example/r {a}+https://own.example true")),
+        (&plain, token, true, "https://own.example/t https://own.example/t https://own.example false".to_owned()),
+    ] {
+        assert_eq!(found(spec, endpoints.clone(), known), expected, "{endpoints} {known}");
+    }
+    let issuer = |issuer: &str| json!({"issuer": issuer, "endpoints": null});
+    assert!(refusal(json!({}), json!({"endpoints": null})).contains("set issuer or endpoints.token"));
+    for wrong in ["https://idp.example/?a=b", "https://idp.example/#a", "urn://"] {
+        assert!(refusal(json!({}), issuer(wrong)).contains("neither query nor fragment"), "{wrong}");
+    }
+    let checked = check(json!({}), issuer("https://idp.example")).unwrap();
+    assert_eq!((checked.first.url.as_ref(), checked.origin()), (None, None));
+    assert_eq!(token_request(&checked, &InputValues::new(), None).map(|_| ()), None);
 }

@@ -7,30 +7,31 @@ use crate::oauth::codes::ErrorCode;
 
 const RETRIED: &str = "it is tried again with growing delays";
 
-pub(super) fn sentence(failure: &Failure) -> Cow<'static, str> {
+/// `endpoint` is whose answer it was, such as "the token endpoint".
+pub(super) fn sentence(failure: &Failure, endpoint: &str) -> Cow<'static, str> {
     match failure {
         Failure::Unencodable(error) => Cow::Owned(format!("the token request can't be made: {error}")),
         Failure::Egress(denial) => Cow::Owned(denial.to_string()),
         Failure::FenceClosed => "the request was withdrawn before anything was sent, since too much time had passed: it is made again".into(),
-        Failure::NotSent(cause) => Cow::Borrowed(not_sent(*cause)),
-        Failure::TimedOut => "the token endpoint did not answer in time: check that it works, and --request-timeout if it is slow".into(),
-        Failure::Cut => "the token endpoint closed the connection without an answer: check that it works, and what stands between".into(),
-        Failure::Truncated => "the token endpoint's reply broke off: check what stands between it and the operator".into(),
-        Failure::Oversized => "the token endpoint's reply is larger than 64 KiB: check that the endpoint's URL is right".into(),
-        Failure::NotHttp => "the token endpoint's reply is not HTTP/1: check the endpoint's URL and port".into(),
+        Failure::NotSent(cause) => Cow::Owned(not_sent(*cause, endpoint)),
+        Failure::TimedOut => Cow::Owned(format!("{endpoint} did not answer in time: check that it works, and --request-timeout if it is slow")),
+        Failure::Cut => Cow::Owned(format!("{endpoint} closed the connection without an answer: check that it works, and what stands between")),
+        Failure::Truncated => Cow::Owned(format!("{endpoint}'s reply broke off: check what stands between it and the operator")),
+        Failure::Oversized => Cow::Owned(format!("{endpoint}'s reply is larger than 64 KiB: check that the endpoint's URL is right")),
+        Failure::NotHttp => Cow::Owned(format!("{endpoint}'s reply is not HTTP/1: check the endpoint's URL and port")),
         Failure::Refused { code, .. } => refused(*code),
         Failure::Permanent { .. } => "the provider answered with a code of its permanentErrors, so the grant is lost: authorize again, or put a new refresh token into the input Secret".into(),
         Failure::Temporary { .. } => Cow::Owned(format!("the provider answered with a code of its temporaryErrors: {RETRIED}")),
         Failure::UnknownCode { .. } => "the provider answered with an error code that is not a registered one: look it up in the provider's log or documentation, and list it in permanentErrors or temporaryErrors".into(),
-        Failure::Unauthorized => "the token endpoint answered 401 Unauthorized: check every parameter (client id and secret, refresh token, redirect URI and the provider's own); when they are right, start again from the authorization code: authorize again, or put a new refresh token into the input Secret".into(),
+        Failure::Unauthorized => Cow::Owned(format!("{endpoint} answered 401 Unauthorized: check every parameter (client id and secret, refresh token, redirect URI and the provider's own); when they are right, start again from the authorization code: authorize again, or put a new refresh token into the input Secret")),
         Failure::RateLimited { .. } => "the provider limits how often it is called: the operator waits as long as it was told; set the provider's rateLimit if this lasts".into(),
-        Failure::ServerError { .. } => Cow::Owned(format!("the token endpoint failed with a server error: {RETRIED}; check the provider's status if it lasts")),
-        Failure::Redirect => "the token endpoint answered with a redirect, which is never followed: set the endpoint to the URL that answers by itself".into(),
+        Failure::ServerError { .. } => Cow::Owned(format!("{endpoint} failed with a server error: {RETRIED}; check the provider's status if it lasts")),
+        Failure::Redirect => Cow::Owned(format!("{endpoint} answered with a redirect, which is never followed: set the endpoint to the URL that answers by itself")),
         Failure::Status(404 | 405 | 410) => "no token endpoint answers at this URL: check endpoints.token, and endpoints.refresh where it is set, and the request's method".into(),
-        Failure::Status(403) => "the token endpoint answered 403 Forbidden without an error code: check the client's permissions, and whether the provider accepts calls from this network".into(),
-        Failure::Status(status) => Cow::Owned(format!("the token endpoint answered with status {status} without an error code: check the endpoint, the request's encoding and its parameters")),
-        Failure::Html => "the token endpoint answered with a web page: check that the endpoint's URL is the token endpoint's and not a login page's".into(),
-        Failure::Unreadable => "the token endpoint's reply is neither JSON nor a form: check tokenResponse.encoding and the endpoint's URL".into(),
+        Failure::Status(403) => Cow::Owned(format!("{endpoint} answered 403 Forbidden without an error code: check the client's permissions, and whether the provider accepts calls from this network")),
+        Failure::Status(status) => Cow::Owned(format!("{endpoint} answered with status {status} without an error code: check the endpoint, the request's encoding and its parameters")),
+        Failure::Html => Cow::Owned(format!("{endpoint} answered with a web page: check that the endpoint's URL is the token endpoint's and not a login page's")),
+        Failure::Unreadable => Cow::Owned(format!("{endpoint}'s reply is neither JSON nor a form: check tokenResponse.encoding and the endpoint's URL")),
         Failure::MissingAccessToken => "the reply has no access token where tokenResponse.accessToken says: correct the path (and refreshResponse, for refreshes)".into(),
         Failure::ControlCharacter(field) => Cow::Owned(format!("the reply's {} has a control character, so it is not used: ask the provider", name(*field))),
     }
@@ -46,28 +47,30 @@ fn name(field: Field) -> &'static str {
     }
 }
 
-fn not_sent(cause: NotSent) -> &'static str {
+fn not_sent(cause: NotSent, endpoint: &str) -> String {
     match cause {
         NotSent::Resolve => {
-            "the token endpoint's name can't be resolved: check the host in its URL, and the cluster's DNS"
+            format!("{endpoint}'s name can't be resolved: check the host in its URL, and the cluster's DNS")
         }
         NotSent::Connect => {
-            "the token endpoint accepts no connection: check its host and port, and the network policies between"
+            format!("{endpoint} accepts no connection: check its host and port, and the network policies between")
         }
         NotSent::TimedOut => {
-            "no connection to the token endpoint in time: check its host and port, and the network policies between"
+            format!("no connection to {endpoint} in time: check its host and port, and the network policies between")
         }
         NotSent::Certificate => {
-            "the token endpoint's certificate is not trusted: check the host in its URL, and name its authority in tls.caSecretRef, tls.caConfigMapRef or --ca-file"
+            format!(
+                "{endpoint}'s certificate is not trusted: check the host in its URL, and name its authority in tls.caSecretRef, tls.caConfigMapRef or --ca-file"
+            )
         }
         NotSent::Tls => {
-            "the token endpoint refused the TLS handshake: it must speak TLS 1.2 or 1.3 at this host and port"
+            format!("{endpoint} refused the TLS handshake: it must speak TLS 1.2 or 1.3 at this host and port")
         }
         NotSent::Proxy => {
-            "the egress proxy refused the connection to the token endpoint: check the proxy's rules and --egress-proxy"
+            format!("the egress proxy refused the connection to {endpoint}: check the proxy's rules and --egress-proxy")
         }
         NotSent::Cut => {
-            "the token endpoint closed the connection before anything was sent: it is tried again with growing delays"
+            format!("{endpoint} closed the connection before anything was sent: it is tried again with growing delays")
         }
     }
 }
