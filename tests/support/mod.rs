@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary includes all of this and uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in test support a panic is the message")]
 
+pub mod clock;
 pub mod cluster;
 pub mod namespace;
 pub mod oidc;
@@ -17,10 +18,11 @@ pub mod standin;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+pub use clock::Clock;
 pub use cluster::Cluster;
 pub use namespace::{Conditions, Namespace, text};
 pub use oidc::Oidc;
-pub use operator::Operator;
+pub use operator::{Operator, Place};
 
 /// How often `until` looks.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::proxy::Proxy;
 use super::{Namespace, SOON, get, until};
 
@@ -18,10 +19,21 @@ pub struct Operator {
     kubeconfig: PathBuf,
     namespace: String,
     flags: Vec<String>,
-    pod: String,
+    environment: Vec<(&'static str, String)>,
     child: Child,
     log: Log,
     address: SocketAddr,
+}
+
+/// Where an operator runs; the default is a pod named after its namespace, with nothing between it and the world.
+#[derive(Default)]
+pub struct Place<'a> {
+    /// Two replicas are two pods, a container that restarts stays in one.
+    pub pod: Option<&'a str>,
+    /// Stands between it and the API server.
+    pub proxy: Option<&'a Proxy>,
+    /// Its wall clock.
+    pub clock: Option<&'a Clock>,
 }
 
 type Log = Arc<Mutex<String>>;
@@ -32,29 +44,33 @@ impl Operator {
         Self::in_pod(namespace, &namespace.name, flags).await
     }
 
-    /// The same in a pod of this name: two replicas are two pods, a container that restarts stays in one.
+    /// The same in a pod of this name.
     pub async fn in_pod(namespace: &Namespace, pod: &str, flags: &[&str]) -> Self {
-        Self::spawned(namespace, pod, flags, namespace.operator_kubeconfig(None).await).await
+        Self::placed(namespace, Place { pod: Some(pod), ..Place::default() }, flags).await
     }
 
     /// Serves `namespace` as `start` does, with a proxy between it and the API server.
     pub async fn behind(proxy: &Proxy, namespace: &Namespace, flags: &[&str]) -> Self {
-        let kubeconfig = namespace.operator_kubeconfig(Some(&proxy.url())).await;
-        Self::spawned(namespace, &namespace.name, flags, kubeconfig).await
+        Self::placed(namespace, Place { proxy: Some(proxy), ..Place::default() }, flags).await
     }
 
-    async fn spawned(namespace: &Namespace, pod: &str, flags: &[&str], content: String) -> Self {
+    /// Serves `namespace` as `start` does, at such a place.
+    pub async fn placed(namespace: &Namespace, place: Place<'_>, flags: &[&str]) -> Self {
+        let content = namespace.operator_kubeconfig(place.proxy.map(Proxy::url).as_deref()).await;
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let kubeconfig = namespace.dir.join(format!("{}-operator-{serial}.kubeconfig", namespace.name));
         std::fs::write(&kubeconfig, content).unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect::<Vec<_>>();
+        let pod = place.pod.unwrap_or(&namespace.name);
+        let mut environment = vec![("POD_NAME", pod.to_owned()), ("POD_UID", pod.to_owned())];
+        environment.extend(place.clock.into_iter().flat_map(Clock::environment));
         let log = Log::default();
-        let child = spawn(&kubeconfig, &namespace.name, pod, &flags, &log);
+        let child = spawn(&kubeconfig, &namespace.name, &environment, &flags, &log);
         let mut operator = Self {
             kubeconfig,
             namespace: namespace.name.clone(),
             flags,
-            pod: pod.to_owned(),
+            environment,
             child,
             log,
             address: ([127, 0, 0, 1], 0).into(),
@@ -80,7 +96,7 @@ impl Operator {
     pub async fn resume(&mut self) {
         // The address in the log is to be the new one.
         let former = std::mem::take(&mut *locked(&self.log));
-        self.child = spawn(&self.kubeconfig, &self.namespace, &self.pod, &self.flags, &self.log);
+        self.child = spawn(&self.kubeconfig, &self.namespace, &self.environment, &self.flags, &self.log);
         self.await_readiness().await;
         locked(&self.log).insert_str(0, &former);
     }
@@ -98,7 +114,21 @@ impl Operator {
 
     /// SIGTERM; returns at once.
     pub fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// SIGSTOP: it stands still, as under a hypervisor that gives it no time.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -149,9 +179,9 @@ impl Drop for Operator {
     }
 }
 
-fn spawn(kubeconfig: &PathBuf, namespace: &str, pod: &str, flags: &[String], log: &Log) -> Child {
+fn spawn(kubeconfig: &PathBuf, namespace: &str, environment: &[(&str, String)], flags: &[String], log: &Log) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-operator"));
-    command.env("KUBECONFIG", kubeconfig).env("POD_NAME", pod).env("POD_UID", pod);
+    command.env("KUBECONFIG", kubeconfig).envs(environment.iter().cloned());
     for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(proxy);
     }

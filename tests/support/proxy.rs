@@ -1,24 +1,26 @@
 //! A proxy before the API server, for one operator: it passes everything on, but for the writes that a test wants spoilt.
-//! It knows the four writes of a refresh and whose they are; a stalled one tells the test, which may then kill the operator
-//! exactly there.
+//! It knows the four writes of a refresh and whose they are; a stalled one tells the test, which may then kill or stop the
+//! operator exactly there. What befalls watches and lists is in `watches`.
 
-use std::convert::Infallible;
+mod watches;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Cluster;
+use watches::Watches;
 
 /// The writes of a single-use refresh, in their order, and the read that settles one in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum Fault {
     ResetBefore,
     /// It takes effect, and the connection breaks instead of the answer.
     ResetAfter,
-    /// It is kept for ever, before the API server sees it or after it took effect: `Proxy::caught` returns.
+    /// It is kept until `Proxy::release`, before the API server sees it or after it took effect: `Proxy::caught` returns.
     StallBefore,
     StallAfter,
 }
@@ -65,6 +67,8 @@ struct Shared {
     watcher: Option<Arc<dyn Watcher>>,
     rules: Mutex<Vec<Rule>>,
     caught: Notify,
+    released: watch::Sender<bool>,
+    watches: Watches,
 }
 
 /// A running proxy. It ends when it is dropped.
@@ -74,7 +78,8 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
-type Answer = Response<Either<reqwest::Body, Full<Bytes>>>;
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+type Answer = Response<Body>;
 
 impl Proxy {
     pub async fn start(cluster: &Cluster) -> Self {
@@ -116,6 +121,11 @@ impl Proxy {
         self.shared.caught.notified().await;
     }
 
+    /// Lets go on what is stalled, and what will be.
+    pub fn release(&self) {
+        self.shared.released.send_replace(true);
+    }
+
     /// How many faults were not asked for yet.
     pub fn left(&self) -> usize {
         self.shared.rules().len()
@@ -131,6 +141,12 @@ impl Drop for Proxy {
 impl Shared {
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn stall(&self) {
+        self.caught.notify_one();
+        // The sender lives as long as self.
+        let _ = self.released.subscribe().wait_for(|released| *released).await;
     }
 
     fn fault(&self, seen: &Option<(String, Write)>) -> Option<Fault> {
@@ -184,45 +200,54 @@ async fn answer(
 ) -> Result<Answer, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let reads = watches::Read::of(&head.method, &head.uri);
+    if let Some(answer) = shared.watches.answer_itself(reads.as_ref())? {
+        return Ok(answer);
+    }
     let seen = classify(&head.method, head.uri.path(), &body);
     let watched = shared.watcher.as_ref().zip(seen.as_ref());
     let fault = shared.fault(&seen);
-    let broken = || std::io::Error::other("broken on purpose");
     if watched.is_some_and(|(watcher, (credential, write))| !watcher.before(credential, *write, &body)) {
         return Err(broken());
     }
     match fault {
         Some(Fault::Answer(status)) => return Ok(refusal(status)),
         Some(Fault::ResetBefore) => return Err(broken()),
-        Some(Fault::StallBefore) => return stall(&shared).await,
+        Some(Fault::StallBefore) => shared.stall().await,
         Some(Fault::ResetAfter | Fault::StallAfter) | None => {}
     }
     let mut headers: HeaderMap = head.headers;
     for own in [header::HOST, header::CONTENT_LENGTH, header::CONNECTION] {
         headers.remove(own);
     }
-    let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body).send().await;
-    let response = sent.map_err(std::io::Error::other)?;
+    let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body);
+    let sent = shared.watches.unless_absent(sent.send()).await?;
+    let response = Response::<reqwest::Body>::from(sent.map_err(std::io::Error::other)?);
     let status = response.status().as_u16();
     if watched.is_some_and(|(watcher, (credential, write))| !watcher.after(credential, *write, status)) {
         return Err(broken());
     }
+    let response = response.map(|body| body.map_err(std::io::Error::other).boxed_unsync());
     match fault {
-        Some(Fault::ResetAfter) => Err(broken()),
-        Some(Fault::StallAfter) => stall(&shared).await,
-        _ => Ok(Response::<reqwest::Body>::from(response).map(Either::Left)),
+        Some(Fault::ResetAfter) => return Err(broken()),
+        Some(Fault::StallAfter) => shared.stall().await,
+        _ => {}
+    }
+    match reads {
+        Some(read) => shared.watches.pass_on(read, response).await,
+        None => Ok(response),
     }
 }
 
-async fn stall(shared: &Shared) -> Result<Answer, std::io::Error> {
-    shared.caught.notify_one();
-    std::future::pending::<Result<Answer, Infallible>>().await.map_err(|never| match never {})
+fn broken() -> std::io::Error {
+    std::io::Error::other("broken on purpose")
 }
 
 /// A metav1.Status, as the API server would answer.
 fn refusal(status: u16) -> Answer {
     let reason = match status {
         409 => "Conflict",
+        410 => "Expired",
         429 => "TooManyRequests",
         504 => "Timeout",
         _ => "InternalError",
@@ -234,8 +259,12 @@ fn refusal(status: u16) -> Answer {
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap())
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Either::Right(Full::from(body.to_string())))
+        .body(whole(body.to_string()))
         .unwrap()
+}
+
+fn whole(body: impl Into<Bytes>) -> Body {
+    Full::from(body.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn base64_decoded(text: &str) -> Vec<u8> {
