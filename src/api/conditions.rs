@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The four conditions of a credential; `Reconciling` and `Stalled` are kstatus's own.
+/// The conditions of a credential; `Reconciling` and `Stalled` are kstatus's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionType {
     /// An unexpired token, obtained under this generation's token-relevant spec, is in the output Secret.
@@ -15,6 +15,8 @@ pub enum ConditionType {
     Reconciling,
     /// No token can come before a person changes something.
     Stalled,
+    /// The refresh token dies soon, and no refresh is going to put that off. Absent otherwise.
+    RefreshTokenExpiring,
 }
 
 /// metav1.ConditionStatus.
@@ -45,11 +47,12 @@ pub enum Reason {
     InvalidSpec,
     Expired,
     Suspended,
+    ExpiresSoon,
 }
 
 impl Reason {
     /// Every reason, for metrics and docs.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Issued,
         Reason::Pending,
         Reason::AuthorizationRequired,
@@ -67,6 +70,7 @@ impl Reason {
         Reason::InvalidSpec,
         Reason::Expired,
         Reason::Suspended,
+        Reason::ExpiresSoon,
     ];
 
     /// The reason as it stands in a condition; a static metric label too.
@@ -89,6 +93,7 @@ impl Reason {
             Reason::InvalidSpec => "InvalidSpec",
             Reason::Expired => "Expired",
             Reason::Suspended => "Suspended",
+            Reason::ExpiresSoon => "ExpiresSoon",
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct OAuthCredentialStatus {
     /// Generation of the spec this status speaks of; -1 before the operator has seen the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Refreshed, Reconciling, Stalled.
+    /// Ready, Refreshed, Reconciling, Stalled, RefreshTokenExpiring.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -29,7 +29,7 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<super::crd::Time>")]
     pub next_refresh_time: Option<Timestamp>,
-    /// When the refresh token dies, where that is known.
+    /// When the refresh token dies if it is not used before, as far as the replies and the provider's refreshTokens tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<super::crd::Time>")]
     pub refresh_token_expiration_time: Option<Timestamp>,

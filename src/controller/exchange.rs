@@ -22,6 +22,7 @@ use crate::{
         checked::Checked,
         decide::{Exchange, after_refusal},
         failed::{self, Why},
+        lifetimes::Life,
         observed::Problem,
         record::{Intent, StateRecord},
         report::Outcome,
@@ -76,12 +77,13 @@ impl Controller {
                 self.metrics.refreshed(metrics::Outcome::Success, Reason::Issued);
                 let record = saved.map(|(record, _)| record);
                 let publication = match &record {
-                    Some(record) => Publication::of(record, &issued),
+                    Some(record) => Publication::of(record, &issued, checked),
                     None => Publication {
                         lineage: &prepared.seen.uid,
                         revision: prepared.status.revision.unwrap_or(0) + 1,
                         seed_hash: None,
                         issued: &issued,
+                        life: Life::default(),
                     },
                 };
                 match self.publish(key, prepared, checked, publication).await? {

@@ -104,7 +104,7 @@ impl Controller {
     async fn republish(&self, key: &Key, prepared: &Prepared, checked: &Checked, view: &View) -> Answer<Step> {
         let StateView::Read { record, .. } = &view.state else { return Ok(Step::Go) };
         let Some(issued) = &record.issued else { return Ok(Step::Go) };
-        match self.publish(key, prepared, checked, Publication::of(record, issued)).await? {
+        match self.publish(key, prepared, checked, Publication::of(record, issued, checked)).await? {
             Ok(token) => {
                 // A crash between the state and the status: what the status hasn't heard of is news.
                 let fresh = record.revision > prepared.status.revision.unwrap_or(0);
@@ -142,7 +142,8 @@ impl Controller {
                     Outcome::Published { token, .. } => {
                         let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
                         let expires = token.expires_at.map(whole_seconds);
-                        checked.rules.policy.refresh_at(whole_seconds(token.obtained_at), expires, jitter)
+                        let ends = token.life.ends.map(whole_seconds);
+                        checked.rules.policy.refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter)
                     }
                     Outcome::Failed { retry, .. } => *retry,
                     Outcome::Held(_) | Outcome::Rested => None,

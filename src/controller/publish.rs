@@ -14,6 +14,7 @@ use crate::{
     api::{Reason, SecretStatus},
     credential::{
         checked::Checked,
+        lifetimes::Life,
         observed::Problem,
         record::{Issued, StateRecord},
         report::PublishedToken,
@@ -31,12 +32,16 @@ pub struct Publication<'a> {
     pub revision: i64,
     pub seed_hash: Option<&'a str>,
     pub issued: &'a Issued,
+    /// Of the refresh token, where there is one.
+    pub life: Life,
 }
 
 impl<'a> Publication<'a> {
     /// The newest token of a state.
-    pub fn of(record: &'a StateRecord, issued: &'a Issued) -> Self {
-        Self { lineage: &record.lineage, revision: record.revision, seed_hash: record.seed_hash.as_deref(), issued }
+    pub fn of(record: &'a StateRecord, issued: &'a Issued, checked: &Checked) -> Self {
+        let life = Life::of(record, issued, &checked.rules.policy);
+        let seed_hash = record.seed_hash.as_deref();
+        Self { lineage: &record.lineage, revision: record.revision, seed_hash, issued, life }
     }
 }
 
@@ -172,7 +177,7 @@ fn published(publication: Publication<'_>, checked: &Checked, secret: &SecretSee
         revision: publication.revision,
         obtained_at: publication.issued.obtained_at,
         expires_at: publication.issued.expires_at,
-        refresh_token_expires_at: publication.issued.refresh_token_expires_at,
+        life: publication.life,
         scopes: output::granted_scopes(publication.issued),
         seed_hash: publication.seed_hash.map(str::to_owned),
         secret: SecretStatus {

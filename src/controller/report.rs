@@ -79,14 +79,15 @@ impl Controller {
             uid: Some(seen.uid.to_string()),
             ..ObjectReference::default()
         };
-        for type_ in [ConditionType::Ready, ConditionType::Refreshed] {
+        for type_ in [ConditionType::Ready, ConditionType::Refreshed, ConditionType::RefreshTokenExpiring] {
             let (was, is) = (find(before, type_), find(after, type_));
             let Some(is) = is else { continue };
             let said = was.as_ref().map(|was| (was.status, was.reason.as_str()));
             if said == Some((is.status, is.reason.as_str())) || !is_news(type_, said, is.status) {
                 continue;
             }
-            let kind = if is.status == ConditionStatus::True { EventKind::Normal } else { EventKind::Warning };
+            let is_good = (is.status == ConditionStatus::True) == (type_ != ConditionType::RefreshTokenExpiring);
+            let kind = if is_good { EventKind::Normal } else { EventKind::Warning };
             let reason =
                 Reason::ALL.into_iter().find(|reason| reason.as_str() == is.reason).map_or("Changed", Reason::as_str);
             tracing::info!(credential = %key, condition = ?type_, status = ?is.status, reason, "{}", is.message);
@@ -98,7 +99,7 @@ impl Controller {
 
 /// A first success is told by Ready alone; Refreshed tells of failures and of recoveries.
 fn is_news(type_: ConditionType, was: Option<(ConditionStatus, &str)>, is: ConditionStatus) -> bool {
-    type_ == ConditionType::Ready || is == ConditionStatus::False || was.is_some()
+    type_ != ConditionType::Refreshed || is == ConditionStatus::False || was.is_some()
 }
 
 /// A merge patch (RFC 7396) from one status to another; None: they are the same.

@@ -227,6 +227,7 @@ async fn take_census(controller: Arc<Controller>) {
         let census = controller.store().census(Timestamp::now());
         controller.metrics.credentials(census.ready, census.not_ready, census.stalled);
         controller.metrics.overdue_refreshes(census.overdue);
+        controller.metrics.expiring_refresh_tokens(census.expiring);
         controller.metrics.queue_depth(metrics::Queue::Exchange, controller.gate.waiting());
     }
 }

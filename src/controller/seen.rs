@@ -28,6 +28,7 @@ pub struct CredentialSeen {
     status: Box<[u8]>,
     ready: bool,
     stalled: bool,
+    expiring: bool,
     next_refresh: Option<Timestamp>,
 }
 
@@ -48,6 +49,7 @@ impl CredentialSeen {
             status: bytes("status").into(),
             ready: false,
             stalled: false,
+            expiring: false,
             next_refresh: None,
         };
         let status = seen.status();
@@ -68,6 +70,7 @@ impl CredentialSeen {
         use crate::api::{ConditionStatus, ConditionType};
         let holds = |type_| status.conditions.iter().any(|c| c.type_ == type_ && c.status == ConditionStatus::True);
         (self.ready, self.stalled) = (holds(ConditionType::Ready), holds(ConditionType::Stalled));
+        self.expiring = holds(ConditionType::RefreshTokenExpiring);
         self.next_refresh = status.next_refresh_time;
     }
 
@@ -105,6 +108,11 @@ impl CredentialSeen {
 
     pub fn is_stalled(&self) -> bool {
         self.stalled
+    }
+
+    /// Whether its refresh token dies soon.
+    pub fn is_expiring(&self) -> bool {
+        self.expiring
     }
 
     /// Whether its planned refresh is more than a minute late.

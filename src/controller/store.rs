@@ -308,6 +308,7 @@ impl Store {
             census.ready += usize::from(ready);
             census.not_ready += usize::from(!ready);
             census.stalled += usize::from(entry.seen.is_stalled());
+            census.expiring += usize::from(entry.seen.is_expiring());
             census.overdue += usize::from(entry.seen.is_overdue(now));
         }
         census
@@ -320,6 +321,7 @@ pub struct Census {
     pub ready: usize,
     pub not_ready: usize,
     pub stalled: usize,
+    pub expiring: usize,
     pub overdue: usize,
 }
 

@@ -177,7 +177,8 @@ fn intent_is_open(seen: &Observed<'_>) -> bool {
 /// When the schedule asks for the next refresh.
 pub fn refresh_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
     let obtained = seen.status.last_refresh_time?;
-    rules.policy.refresh_at(obtained, seen.status.expiration_time, seen.jitter)
+    let (expires, refresh_token_ends) = (seen.status.expiration_time, seen.status.refresh_token_expiration_time);
+    rules.policy.refresh_at(obtained, expires, refresh_token_ends, seen.jitter)
 }
 
 /// After a failure: until when no request may be made. None: there was none, or its time has come, or what it read has
@@ -240,7 +241,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     let published = seen.status.revision.unwrap_or(0);
     let begin = |former| {
         let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
-        let base = StateRecord::begin(lineage, binding, seed, hash, former, published);
+        let base = StateRecord::begin(lineage, binding, seed, hash, former, published, seen.now);
         Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
     };
     match record {

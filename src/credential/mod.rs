@@ -6,6 +6,7 @@ pub mod checked;
 pub mod decide;
 pub mod failed;
 pub mod fingerprint;
+pub mod lifetimes;
 mod merge;
 pub mod observed;
 pub mod record;

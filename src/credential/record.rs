@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::lifetimes::is_fixed;
 use crate::oauth::values::{AccessToken, IdToken, RefreshToken, SecretText};
 
 /// Hashes of spent tokens that are kept. The oldest go first.
@@ -105,6 +106,10 @@ pub struct Candidate {
 pub struct StateRecord {
     /// New for each consent or seed.
     pub lineage: String,
+    /// When the lineage began: its seed was first seen. None in a state from before this was kept.
+    pub began_at: Option<Timestamp>,
+    /// When the refresh token dies, where the last refresh showed that refreshing doesn't put it off.
+    pub fixed_end: Option<Timestamp>,
     /// Counts the tokens obtained, over all lineages.
     pub revision: i64,
     /// The attempt that brought the newest token.
@@ -135,9 +140,12 @@ impl StateRecord {
         hash: String,
         former: Option<&Self>,
         published: i64,
+        now: Timestamp,
     ) -> Self {
         Self {
             lineage,
+            began_at: Some(now),
+            fixed_end: None,
             revision: former.map_or(0, |former| former.revision).max(published),
             attempt: None,
             refresh_token: Some(seed.clone()),
@@ -167,6 +175,9 @@ impl StateRecord {
                 issued.refresh_token_expires_at =
                     self.issued.as_ref().and_then(|former| former.refresh_token_expires_at);
             }
+            let former = self.issued.as_ref();
+            let fixed = former.is_some_and(|former| is_fixed(former, &issued));
+            next.fixed_end = issued.refresh_token_expires_at.filter(|_| fixed);
             next.revision = self.revision + 1;
             next.issued = Some(*issued);
         }

@@ -2,11 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::observed::Problem;
+use super::{
+    lifetimes::{Life, is_neglected},
+    observed::Problem,
+};
 use crate::api::{Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus};
 
 #[cfg(test)]
 mod tests;
+
+/// What the condition RefreshTokenExpiring says of an end that no refresh puts off.
+const FIXED_END: &str = "The refresh token dies at status.refreshTokenExpirationTime, and refreshing does not put that off: give a new one before.";
+/// What it says where refreshing would, and didn't come about.
+const NEGLECTED: &str = "The refresh token dies unused at status.refreshTokenExpirationTime: see Refreshed for what keeps it from being used.";
 
 /// The token that is in the output Secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +22,7 @@ pub struct PublishedToken {
     pub revision: i64,
     pub obtained_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    pub refresh_token_expires_at: Option<Timestamp>,
+    pub life: Life,
     pub scopes: Vec<String>,
     pub seed_hash: Option<String>,
     pub secret: SecretStatus,
@@ -103,7 +111,7 @@ fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken) {
     status.revision = Some(token.revision);
     status.last_refresh_time = Some(whole_seconds(token.obtained_at));
     status.expiration_time = token.expires_at.map(whole_seconds);
-    status.refresh_token_expiration_time = token.refresh_token_expires_at.map(whole_seconds);
+    status.refresh_token_expiration_time = token.life.ends.map(whole_seconds);
     status.scopes.clone_from(&token.scopes);
     status.seed_hash.clone_from(&token.seed_hash);
     status.secret = Some(token.secret.clone());
@@ -122,7 +130,8 @@ fn conditions(before: &OAuthCredentialStatus, status: &OAuthCredentialStatus, pa
         reason: ready.reason.clone(),
         message: ready.message.clone(),
     });
-    [Some(ready), refreshed, reconciling, stalled]
+    let expiring = expiring(former(ConditionType::RefreshTokenExpiring), stalled.as_ref(), status, pass);
+    [Some(ready), refreshed, reconciling, stalled, expiring]
         .into_iter()
         .flatten()
         .map(|said| {
@@ -235,6 +244,29 @@ fn stalls(refreshed: &str, status: &OAuthCredentialStatus, former: Option<&Condi
     let said = former.is_some_and(|former| former.reason == refreshed);
     let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == refreshed)?;
     (said || stalling.contains(&reason)).then_some(reason)
+}
+
+/// The end of the grant is near, and only a person can put it off. Where the grant is lost already, Stalled says so.
+fn expiring(
+    former: Option<&Condition>,
+    stalled: Option<&Said>,
+    status: &OAuthCredentialStatus,
+    pass: &Pass<'_>,
+) -> Option<Said> {
+    let said = |message| Some(Said::new(ConditionType::RefreshTokenExpiring, true, Reason::ExpiresSoon, message));
+    let (used, ends) = status.last_refresh_time.zip(status.refresh_token_expiration_time)?;
+    if stalled.is_some_and(|stalled| stalled.reason == Reason::AuthorizationRequired.as_str()) {
+        return None;
+    }
+    let is_fixed = match &pass.outcome {
+        Outcome::Published { token, .. } => token.life.warns.is_some_and(|warns| warns <= pass.now),
+        _ => former.is_some_and(|former| former.message == FIXED_END),
+    };
+    match is_fixed {
+        true => said(FIXED_END),
+        false if is_neglected(used, ends, pass.now) => said(NEGLECTED),
+        false => None,
+    }
 }
 
 fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Said>, stalled: Option<&Said>) -> Said {

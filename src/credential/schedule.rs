@@ -10,6 +10,8 @@ pub const KUBELET_PROPAGATION: Duration = Duration::from_secs(120);
 const ISSUE_DELAY: Duration = Duration::from_secs(2);
 /// The pause after a first failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+/// A refresh token that dies sooner than in twice this isn't worth a refresh of its own.
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(60);
 /// The longest pause while attempts are worth repeating.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 /// The shortest pause that a near expiry can bring the backoff down to.
@@ -39,6 +41,8 @@ pub struct RefreshPolicy {
     pub revokes_access_token: bool,
     /// The refresh token dies when unused this long.
     pub idle_lifetime: Option<Duration>,
+    /// The refresh token dies this long after the lineage began, whatever is done.
+    pub lifetime: Option<Duration>,
 }
 
 /// A share in [0, 1), the same for the same credential and revision: a restart plans what was planned before.
@@ -57,15 +61,21 @@ impl Jitter {
 }
 
 impl RefreshPolicy {
-    /// When to refresh a token that was asked for at `obtained` and expires at `expires` (None: never).
-    /// None: not before a person or a changed spec asks for it.
-    pub fn refresh_at(&self, obtained: Timestamp, expires: Option<Timestamp>, jitter: Jitter) -> Option<Timestamp> {
+    /// When to refresh a token that was asked for at `obtained` and expires at `expires` (None: never), with a refresh token
+    /// that dies at `refresh_token_ends` (None: not known). None: not before a person or a changed spec asks for it.
+    pub fn refresh_at(
+        &self,
+        obtained: Timestamp,
+        expires: Option<Timestamp>,
+        refresh_token_ends: Option<Timestamp>,
+        jitter: Jitter,
+    ) -> Option<Timestamp> {
         let idle = self.idle_lifetime.map(|idle| later(obtained, idle / 2));
-        let planned = match (expires.map(|expires| self.before_expiry(obtained, expires, jitter)), idle) {
-            (Some(planned), Some(idle)) => planned.min(idle),
-            (Some(planned), None) => planned,
-            (None, idle) => idle?,
-        };
+        // Half of what is left, so that an end that doesn't move is met with an access token that is as fresh as can be.
+        let half = refresh_token_ends.map(|ends| between(obtained, ends) / 2);
+        let kept_alive = half.filter(|half| *half >= SHORTEST_KEEPALIVE).map(|half| later(obtained, half));
+        let planned = expires.map(|expires| self.before_expiry(obtained, expires, jitter));
+        let planned = [planned, idle, kept_alive].into_iter().flatten().min()?;
         let floor = self.earliest.map_or(planned, |earliest| planned.max(later(obtained, earliest + ISSUE_DELAY)));
         let due = expires.map_or(floor, |expires| floor.min(expires.max(obtained)));
         Some(due.max(later(obtained, shortest_pause(expires.map(|expires| between(obtained, expires))))))
@@ -134,6 +144,12 @@ pub fn retry_hourly(now: Timestamp, asked: Option<Duration>, jitter: Jitter) -> 
 /// From `start` to `end`; zero when it is the other way round.
 pub fn between(start: Timestamp, end: Timestamp) -> Duration {
     Duration::try_from(end.duration_since(start)).unwrap_or_default()
+}
+
+/// `before` earlier than `end`, or the first timestamp there is.
+pub fn earlier(end: Timestamp, before: Duration) -> Timestamp {
+    let before = SignedDuration::try_from(before).unwrap_or(SignedDuration::MAX);
+    end.checked_sub(before).unwrap_or(Timestamp::MIN)
 }
 
 /// `after` later than `start`, or the last timestamp there is.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     decide::*,
     failed::{self, Why},
+    lifetimes::Life,
     observed::*,
     record::*,
     report::{self, Outcome, Pass, PublishedToken, whole_seconds},
@@ -227,7 +228,11 @@ impl World {
             revision,
             obtained_at: issued.obtained_at,
             expires_at: issued.expires_at,
-            refresh_token_expires_at: None,
+            life: self
+                .state
+                .as_ref()
+                .map(|(record, _)| Life::of(record, issued, &self.rules.policy))
+                .unwrap_or_default(),
             scopes: Vec::new(),
             seed_hash,
             secret: SecretStatus::default(),
@@ -247,7 +252,12 @@ impl World {
                     let token = self.publish(&lineage, revision, seed_hash, &issued)?;
                     let expires = token.expires_at.map(whole_seconds);
                     let jitter = World { status: status_of(revision), ..self.clone() }.jitter();
-                    let next = self.rules.policy.refresh_at(whole_seconds(token.obtained_at), expires, jitter);
+                    let next = self.rules.policy.refresh_at(
+                        whole_seconds(token.obtained_at),
+                        expires,
+                        token.life.ends.map(whole_seconds),
+                        jitter,
+                    );
                     return self.settle(Outcome::Published { token, fresh: true }, next);
                 }
                 Ended::NotSpent { why, .. } => {

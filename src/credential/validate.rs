@@ -337,6 +337,7 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
         (None, None) => Margin::Default,
     };
     let idle = optional("refreshTokens.idleLifetime", &policy.idle_lifetime)?;
+    let whole = optional("refreshTokens.lifetime", &policy.lifetime)?;
     Ok(Rules {
         keeps,
         policy: RefreshPolicy {
@@ -344,6 +345,7 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
             earliest: optional("refreshTokens.earliestRefresh", &policy.earliest_refresh)?,
             revokes_access_token: policy.revokes_access_token,
             idle_lifetime: idle.filter(|_| keeps != Keeps::Nothing),
+            lifetime: whole.filter(|_| keeps != Keeps::Nothing),
         },
         suspend: spec.suspend,
         reuse_grace_period: optional("refreshTokens.reuseGracePeriod", &policy.reuse_grace_period)?,

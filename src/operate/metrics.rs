@@ -88,6 +88,7 @@ struct Inner {
     credentials: Family<Labels<1>, Gauge>,
     stalled: Gauge,
     overdue: Gauge,
+    expiring: Gauge,
     leader: Gauge,
     lease_renew_failures: Counter,
     watch_restarts: Family<Labels<1>, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             credentials: Family::default(),
             stalled: Gauge::default(),
             overdue: Gauge::default(),
+            expiring: Gauge::default(),
             leader: Gauge::default(),
             lease_renew_failures: Counter::default(),
             watch_restarts: Family::default(),
@@ -156,6 +158,11 @@ impl Metrics {
     /// How many refreshes are past the time they were due.
     pub fn overdue_refreshes(&self, count: usize) {
         self.0.overdue.set(gauge(count));
+    }
+
+    /// How many refresh tokens die soon, with no refresh to put that off.
+    pub fn expiring_refresh_tokens(&self, count: usize) {
+        self.0.expiring.set(gauge(count));
     }
 
     /// Whether this process leads.
@@ -215,6 +222,11 @@ impl Inner {
         registry.register("credentials", "OAuthCredentials by Ready", self.credentials.clone());
         registry.register("stalled_credentials", "OAuthCredentials that wait for a person", self.stalled.clone());
         registry.register("overdue_refreshes", "Refreshes past the time they were due", self.overdue.clone());
+        registry.register(
+            "expiring_refresh_tokens",
+            "Refresh tokens that die soon unless a person acts",
+            self.expiring.clone(),
+        );
         registry.register("leader", "1 where this process leads, else 0", self.leader.clone());
         registry.register(
             "lease_renew_failures",
@@ -275,6 +287,7 @@ mod tests {
         metrics.watch_restart(Resource::Secrets);
         metrics.reconcile_error("conflict");
         metrics.overdue_refreshes(4);
+        metrics.expiring_refresh_tokens(5);
         metrics.event_dropped(Dropped::QueueFull);
         let text = metrics.encode();
         for line in [
@@ -289,6 +302,7 @@ mod tests {
             "oauth_operator_credentials{ready=\"false\"} 2",
             "oauth_operator_stalled_credentials 1",
             "oauth_operator_overdue_refreshes 4",
+            "oauth_operator_expiring_refresh_tokens 5",
             "oauth_operator_leader 1",
             "oauth_operator_lease_renew_failures_total 1",
             "oauth_operator_watch_restarts_total{resource=\"secrets\"} 1",

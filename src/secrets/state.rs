@@ -94,6 +94,10 @@ pub fn read(secret: Secret) -> Result<StateRecord, StateError> {
 #[serde(rename_all = "camelCase")]
 struct RecordFormat {
     lineage: String,
+    #[serde(default)]
+    began_at: Option<Timestamp>,
+    #[serde(default)]
+    fixed_end: Option<Timestamp>,
     revision: i64,
     attempt: Option<String>,
     refresh_token: Option<Text>,
@@ -194,6 +198,8 @@ impl From<&StateRecord> for RecordFormat {
     fn from(record: &StateRecord) -> Self {
         Self {
             lineage: record.lineage.clone(),
+            began_at: record.began_at,
+            fixed_end: record.fixed_end,
             revision: record.revision,
             attempt: record.attempt.clone(),
             refresh_token: record.refresh_token.as_ref().map(Text::from),
@@ -213,6 +219,8 @@ impl From<RecordFormat> for StateRecord {
     fn from(format: RecordFormat) -> Self {
         Self {
             lineage: format.lineage,
+            began_at: format.began_at,
+            fixed_end: format.fixed_end,
             revision: format.revision,
             attempt: format.attempt,
             refresh_token: format.refresh_token.map(RefreshToken::from),

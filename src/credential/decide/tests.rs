@@ -36,7 +36,15 @@ fn binding(client_id: &str) -> Binding {
 }
 
 fn case() -> Case {
-    let mut record = StateRecord::begin("l".into(), binding("c"), &RefreshToken::new("r0"), hash("r0"), None, 2);
+    let mut record = StateRecord::begin(
+        "l".into(),
+        binding("c"),
+        &RefreshToken::new("r0"),
+        hash("r0"),
+        None,
+        2,
+        Timestamp::UNIX_EPOCH,
+    );
     let issued = Issued {
         access_token: AccessToken::new("a"),
         refresh_token: Some(RefreshToken::new("r1")),

@@ -10,7 +10,7 @@ fn token(revision: i64) -> PublishedToken {
         revision,
         obtained_at: "1970-01-01T00:16:40.9Z".parse().unwrap(),
         expires_at: Some(at(2000)),
-        refresh_token_expires_at: None,
+        life: Life::default(),
         scopes: vec!["a".into()],
         seed_hash: Some("seed".into()),
         secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: "1".into() },
@@ -256,4 +256,41 @@ fn a_request_is_recorded_with_the_attempt_that_obeyed_it() {
 fn a_token_of_an_older_spec_is_not_ready() {
     let rested = status(&fresh(), &Pass { current: false, ..pass(1100, Outcome::Rested) });
     assert_eq!(said(&rested), ["Ready=False/Pending", "Refreshed=True/Issued", "Reconciling=True/Pending"]);
+}
+
+#[test]
+fn a_grant_whose_end_no_refresh_puts_off_is_told_of_until_a_later_one_comes() {
+    let expiring = |status: &OAuthCredentialStatus| find(status, ConditionType::RefreshTokenExpiring).cloned();
+    let with = |revision, warns| PublishedToken { life: Life { ends: Some(at(9000)), warns }, ..token(revision) };
+    let issued =
+        |before: &OAuthCredentialStatus, token| status(before, &pass(1002, Outcome::Published { token, fresh: true }));
+    let early = issued(&fresh(), with(2, Some(at(1003))));
+    assert_eq!((early.refresh_token_expiration_time, expiring(&early)), (Some(at(9000)), None));
+
+    let near = issued(&early, with(3, Some(at(1002))));
+    let said = expiring(&near).expect("it is told");
+    assert_eq!(
+        (said.status, said.reason.as_str(), said.message.as_str()),
+        (ConditionStatus::True, "ExpiresSoon", FIXED_END)
+    );
+    assert!(find(&near, Ready).is_some_and(|ready| ready.status == ConditionStatus::True), "the token serves");
+    let rested = status(&near, &pass(1500, Outcome::Rested));
+    assert_eq!(expiring(&rested), Some(said), "it stays as it is");
+
+    assert_eq!(expiring(&issued(&rested, with(4, None))), None);
+    // A lost grant is worse, and Stalled tells of it.
+    let lost = Problem::stalled(Reason::AuthorizationRequired, "Do this.");
+    assert_eq!(expiring(&status(&rested, &pass(1501, failed(lost, None)))), None);
+}
+
+#[test]
+fn a_refresh_token_that_is_about_to_die_unused_is_told_of() {
+    let token = PublishedToken { life: Life { ends: Some(at(2000)), warns: None }, ..token(1) };
+    let issued = status(&fresh(), &pass(1001, Outcome::Published { token, fresh: true }));
+    let problem = Problem::passing(Reason::ProviderUnavailable, "Do this.");
+    let failing = |now| status(&issued, &pass(now, failed(problem.clone(), Some(at(now + 60)))));
+    assert_eq!(find(&failing(1700), ConditionType::RefreshTokenExpiring), None);
+    let said = failing(1900);
+    let said = find(&said, ConditionType::RefreshTokenExpiring).expect("it is told");
+    assert_eq!(said.message, NEGLECTED);
 }

@@ -29,7 +29,15 @@ fn received(issued: Issued) -> Received {
 
 fn record(lineage: &str, token: &str) -> StateRecord {
     let binding = Binding { servers: vec!["https://id.example".into()], client_id: "c".into() };
-    StateRecord::begin(lineage.into(), binding, &RefreshToken::new(token), format!("hash of {token}"), None, 0)
+    StateRecord::begin(
+        lineage.into(),
+        binding,
+        &RefreshToken::new(token),
+        format!("hash of {token}"),
+        None,
+        0,
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn intent(attempt: &str, token: &str) -> Intent {
@@ -226,7 +234,15 @@ impl Surroundings {
             Other::NewLineage => {
                 let (seed, former) = (RefreshToken::new("s1"), record());
                 let hash = "hash of s1".to_owned();
-                next.put(StateRecord::begin("newer".into(), Binding::default(), &seed, hash, former, 0));
+                next.put(StateRecord::begin(
+                    "newer".into(),
+                    Binding::default(),
+                    &seed,
+                    hash,
+                    former,
+                    0,
+                    Timestamp::UNIX_EPOCH,
+                ));
             }
         }
         Some(next)

@@ -23,6 +23,7 @@ fn policies() -> impl Strategy<Value = RefreshPolicy> {
             earliest,
             revokes_access_token,
             idle_lifetime,
+            lifetime: None,
         },
     )
 }

@@ -252,7 +252,7 @@ fn scalars_are_overridden_one_by_one() {
 #[test]
 fn rules_and_durations() {
     let seed = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
-    let times = json!({"refreshTokens": {"singleUse": false, "idleLifetime": "2h", "earliestRefresh": "1m",
+    let times = json!({"refreshTokens": {"singleUse": false, "idleLifetime": "2h", "lifetime": "24h", "earliestRefresh": "1m",
         "reuseGracePeriod": "90s", "revokesAccessToken": true}});
     let rules = check(seed.clone(), times.clone()).unwrap().rules;
     assert_eq!(rules.keeps, Keeps::Reusable);
@@ -262,11 +262,12 @@ fn rules_and_durations() {
         earliest: Some(Duration::from_secs(60)),
         revokes_access_token: true,
         idle_lifetime: Some(Duration::from_secs(7200)),
+        lifetime: Some(Duration::from_secs(86400)),
     };
     assert_eq!(rules.policy, policy);
     assert_eq!(check(seed, json!({})).unwrap().rules.keeps, Keeps::SingleUse);
     let client = check(json!({"refresh": {"before": "15m"}}), times).unwrap().rules;
-    assert_eq!((client.keeps, client.policy.idle_lifetime), (Keeps::Nothing, None));
+    assert_eq!((client.keeps, client.policy.idle_lifetime, client.policy.lifetime), (Keeps::Nothing, None, None));
     assert_eq!(client.policy.margin, Margin::Before(Duration::from_secs(900)));
     let percent = check(json!({"refresh": {"beforePercent": 40}}), json!({})).unwrap().rules.policy.margin;
     assert_eq!(percent, Margin::Percent(40));

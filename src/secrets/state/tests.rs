@@ -54,11 +54,12 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
 prop_compose! {
     fn records()(
         lineage in texts(), revision in any::<i64>(), attempt in option::of(texts()), now in option::of(texts()),
-        previous in option::of(texts()), issued in option::of(issueds()), seed_hash in option::of(texts()),
+        previous in option::of(texts()), ends in [option::of(times()), option::of(times())], issued in option::of(issueds()), seed_hash in option::of(texts()),
         spent in vec(texts(), 0..4), binding in bindings(), intent in option::of(intents()), kept in (candidates(), candidates()),
     ) -> StateRecord {
         StateRecord {
             lineage, revision, attempt,
+            began_at: ends[0], fixed_end: ends[1],
             refresh_token: now.map(RefreshToken::new),
             previous_refresh_token: previous.map(RefreshToken::new),
             issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1,
