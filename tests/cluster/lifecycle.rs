@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event;
+use oauth_operator::api::ConditionType;
 use serde_json::{Value, json};
 
 use super::manifests::{MACHINES, hover, machine, web};
 use crate::support::standin::{Hover, Standin};
-use crate::support::{Cluster, Oidc, Operator, SOON, throughout, until};
+use crate::support::{Cluster, Conditions, Oidc, Operator, SOON, throughout, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,6 +44,53 @@ async fn a_refresh_token_is_rotated_and_never_replayed() {
     assert_eq!(keys, ["access_token", "expires_at", "scope", "token_type"]);
     assert_eq!(namespace.secret("rotates-oauth-state").await.unwrap().type_.unwrap(), "oauth-operator.dev/state");
     drop(operator);
+}
+
+/// A grant of half a minute, with access tokens of five seconds: a person is told in its last six seconds, not before, and
+/// a new refresh token takes the word back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_grant_is_told_of_ahead() {
+    let namespace = Cluster::shared().await.namespace("grant-ends").await;
+    let oidc = Oidc::start(&["--access-token-ttl", "5"]).await;
+    let operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    let provider = json!({
+        "apiVersion": "oauth-operator.dev/v1alpha1", "kind": "OAuthProvider", "metadata": {"name": "ends"},
+        "spec": {"endpoints": {"token": oidc.token_url()}, "refreshTokens": {"lifetime": "30s"}},
+    });
+    namespace.apply(&provider.to_string()).await;
+    let inline = format!("provider: {{endpoints: {{token: \"{}\"}}}}", oidc.token_url());
+    let manifest = web("ends", &oidc, &oidc.seed("web-post").await, "").replace(&inline, "providerRef: {name: ends}");
+    let before = Timestamp::now();
+    namespace.apply(&manifest).await;
+
+    let first = namespace.ready("ends").await;
+    assert_eq!(first.reason(ConditionType::RefreshTokenExpiring), None);
+    let told = namespace.reason("ends", ConditionType::RefreshTokenExpiring, "ExpiresSoon").await;
+    namespace.keep("current", &told);
+    let status = told.status.as_ref().unwrap();
+    let ends = status.refresh_token_expiration_time.unwrap();
+    assert_eq!(Some(ends), first.status.unwrap().refresh_token_expiration_time, "refreshing doesn't move it");
+    assert!((before.as_second() + 30..=before.as_second() + 40).contains(&ends.as_second()), "{ends} after {before}");
+    assert!(
+        status.last_refresh_time.unwrap().as_second() >= ends.as_second() - 7,
+        "no sooner than a fifth of the whole"
+    );
+    assert!(told.is(ConditionType::Ready), "it is a warning");
+    let event = |event: &Event| event.reason.as_deref() == Some("ExpiresSoon");
+    until("the Event", SOON, async || namespace.events().await.into_iter().find(event)).await;
+    until("the metric", SOON, async || {
+        (operator.metric("oauth_operator_expiring_refresh_tokens", &[]).await == 1.0).then_some(())
+    })
+    .await;
+
+    let seed = oidc.seed("web-post").await;
+    namespace.patch_secret("ends-input", &json!({"stringData": {"refresh_token": seed}})).await;
+    namespace
+        .credential_until("ends", "a new grant", SOON, |credential| {
+            credential.reason(ConditionType::RefreshTokenExpiring).is_none()
+        })
+        .await;
+    assert_clean(&oidc.log().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
