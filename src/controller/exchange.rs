@@ -44,7 +44,7 @@ const MOST_TRIES: usize = 6;
 
 /// What an exchange came to.
 pub enum Exchanged {
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// The state moved on under it: look again.
     Superseded,
     /// The credential is gone.
@@ -87,12 +87,12 @@ impl Controller {
                     },
                 };
                 match self.publish(key, prepared, checked, publication).await? {
-                    Ok(token) => Ok(Exchanged::Outcome(Outcome::Published { token, fresh: true })),
+                    Ok(token) => Ok(Exchanged::Outcome(Box::new(Outcome::Published { token, fresh: true }))),
                     // What was received is in the state, where there is one; else the next attempt brings another.
                     Err(problem) => {
                         let observed = view.observed(prepared, self);
                         let outcome = failed::unpublished(&checked.rules, &observed, problem, Timestamp::now());
-                        Ok(Exchanged::Outcome(outcome))
+                        Ok(Exchanged::Outcome(Box::new(outcome)))
                     }
                 }
             }
@@ -108,14 +108,14 @@ impl Controller {
                 }
                 self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
                 let observed = view.observed(prepared, self);
-                Ok(Exchanged::Outcome(failed::not_spent(&checked.rules, &observed, why, Timestamp::now())))
+                Ok(Exchanged::Outcome(Box::new(failed::not_spent(&checked.rules, &observed, why, Timestamp::now()))))
             }
             Ended::Unknown { why, .. } => {
                 self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
                 let observed = view.observed(prepared, self);
                 let published = base.as_deref().and_then(|base| base.issued.as_ref());
                 let outcome = failed::unknown(&checked.rules, &observed, why, published, Timestamp::now());
-                Ok(Exchanged::Outcome(outcome))
+                Ok(Exchanged::Outcome(Box::new(outcome)))
             }
             Ended::Gone => Ok(Exchanged::Gone),
         }

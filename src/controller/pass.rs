@@ -136,6 +136,7 @@ impl Controller {
         let mut permit = permit;
         match self.exchange(key, prepared, checked, view, plan, &mut permit).await? {
             Exchanged::Outcome(outcome) => {
+                let outcome = *outcome;
                 // Received, saved, and not to be published: the next step says until when.
                 let saved = matches!(outcome, Outcome::Held(_)) && checked.rules.keeps != Keeps::Nothing;
                 let next = match &outcome {
