@@ -220,7 +220,8 @@ fn check(provider: &ProviderSpec, kind: Kind, credential: &Value) -> Result<Chec
     });
     merge(&mut spec, credential);
     let spec: OAuthCredentialSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
-    let given = GivenProvider { spec: provider, namespace: "operator", allowed_addresses: &[], id: "catalog".into() };
+    let (namespace, id) = ("operator", "catalog".into());
+    let given = GivenProvider { spec: provider, namespace, allowed_addresses: &[], id, metadata: None };
     let limits = Limits { request_timeout: Duration::from_secs(30), secret_types: Vec::new() };
     validate("default", "catalog", &spec, &given, &limits).map_err(|problem| problem.message)
 }
