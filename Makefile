@@ -21,8 +21,8 @@ generate: ## write crds/ from the Rust types, and the table of docs/catalog.md f
 	cargo run --bin crdgen -- crds
 	GENERATE=1 cargo test --test catalog page
 
-chaos: ## hundreds of kills at random moments (CHAOS_ROUNDS, default 300)
-	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-300} cargo test --test faults
+chaos: ## a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED)
+	CHAOS_KILLS=$${CHAOS_KILLS:-1000} CHAOS_LANES=$${CHAOS_LANES:-4} cargo test --test faults kills:: -- --nocapture
 
 bench: ## (later release) speed and memory
 fuzz: ## (later release) hostile replies and specs

@@ -10,8 +10,8 @@ mod support;
 mod api;
 #[path = "faults/boundaries.rs"]
 mod boundaries;
+#[path = "faults/kills/mod.rs"]
+mod kills;
 #[allow(dead_code, reason = "shared with the cluster tests, which use all of it")]
 #[path = "cluster/manifests.rs"]
 mod manifests;
-#[path = "faults/random.rs"]
-mod random;

@@ -101,6 +101,14 @@ impl Operator {
         locked(&self.log).insert_str(0, &former);
     }
 
+    /// A new process where the former one has ended: in this pod, with these flags. Returns at once.
+    pub fn relaunch(&mut self, pod: &str, flags: &[&str]) {
+        self.environment.retain(|(name, _)| !["POD_NAME", "POD_UID"].contains(name));
+        self.environment.extend([("POD_NAME", pod.to_owned()), ("POD_UID", pod.to_owned())]);
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        self.child = spawn(&self.kubeconfig, &self.namespace, &self.environment, &self.flags, &self.log);
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         drop(self.child.kill());

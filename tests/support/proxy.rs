@@ -59,7 +59,7 @@ pub trait Watcher: Send + Sync {
     /// It has come, and the API server hasn't seen it. False: the API server never will, and the connection breaks.
     fn before(&self, credential: &str, write: Write, body: &[u8]) -> bool;
     /// The API server has answered with this status, and the operator hasn't seen it. False: it never will.
-    fn after(&self, credential: &str, write: Write, status: u16) -> bool;
+    fn after(&self, credential: &str, write: Write, body: &[u8], status: u16) -> bool;
 }
 
 #[derive(Default)]
@@ -220,11 +220,11 @@ async fn answer(
     for own in [header::HOST, header::CONTENT_LENGTH, header::CONNECTION] {
         headers.remove(own);
     }
-    let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body);
+    let sent = client.request(head.method, format!("{server}{}", head.uri)).headers(headers).body(body.clone());
     let sent = shared.watches.unless_absent(sent.send()).await?;
     let response = Response::<reqwest::Body>::from(sent.map_err(std::io::Error::other)?);
     let status = response.status().as_u16();
-    if watched.is_some_and(|(watcher, (credential, write))| !watcher.after(credential, *write, status)) {
+    if watched.is_some_and(|(watcher, (credential, write))| !watcher.after(credential, *write, &body, status)) {
         return Err(broken());
     }
     let response = response.map(|body| body.map_err(std::io::Error::other).boxed_unsync());
