@@ -27,7 +27,7 @@ use oauth_operator::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::{
     files::{self, File},
@@ -278,7 +278,8 @@ fn same_request(documented: &Request, sent: &EncodedRequest) -> Result<(), Strin
     same("method", documented.method.as_str(), sent.method().as_str())?;
     let mut url = sent.url().clone();
     url.set_query(None);
-    same("url", documented.url.as_str(), url.as_str())?;
+    let documented_url = Url::parse(&documented.url).map_err(|error| error.to_string())?;
+    same("url", documented_url.as_str(), url.as_str())?;
     same("query", filled(&documented.query), sorted(sent.url().query_pairs()))?;
     let content_type = sent.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap());
     let body = sent.body();
