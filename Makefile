@@ -22,7 +22,8 @@ generate: ## write crds/ from the Rust types, and the table of docs/catalog.md f
 	GENERATE=1 cargo test --test catalog page
 
 chaos: ## a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED)
-	CHAOS_KILLS=$${CHAOS_KILLS:-1000} CHAOS_LANES=$${CHAOS_LANES:-4} cargo test --test faults kills:: -- --nocapture
+	WINDOW_SAMPLES=$${WINDOW_SAMPLES:-1000} cargo test --test faults windows:: -- --nocapture
+	CHAOS_KILLS=$${CHAOS_KILLS:-1000} CHAOS_LANES=$${CHAOS_LANES:-4} cargo test --test faults outside_the_window -- --nocapture
 
 bench: ## (later release) speed and memory
 fuzz: ## (later release) hostile replies and specs

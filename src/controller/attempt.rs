@@ -1,7 +1,10 @@
 //! Carries out one attempt: the state machine of `credential::rotation` names the effects, this performs them, one named
 //! function each, and tells it how they ended. Nothing is decided here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Controller, effects::Fault, key::Key, memory::HeldState, observe::state_key, seen::SecretSeen};
 use crate::{
@@ -59,6 +62,7 @@ impl Controller {
     /// Carries `attempt` to its end.
     pub(super) async fn carry_out(&self, mut attempt: Attempt<Why>, sending: Sending<'_>) -> Ended<Why> {
         let mut connection: Option<(Connection, Fence)> = None;
+        let mut answered = None;
         loop {
             let event = match attempt.effect() {
                 Effect::Connect => match self.connect(&sending).await {
@@ -70,18 +74,24 @@ impl Controller {
                 },
                 Effect::WriteIntent(write) | Effect::ClearIntent(write) => self.write_state(sending.key, *write).await,
                 Effect::Send => match connection.take() {
-                    Some((connection, fence)) => self.send(&sending, connection, fence).await,
+                    Some((connection, fence)) => self.send(&sending, connection, fence, &mut answered).await,
                     None => Event::Failed(NoToken::NotSpent(Why::Request(Failure::FenceClosed))),
                 },
                 Effect::ReadState { after } => self.read_back(sending.key, after).await,
                 Effect::SaveReply { write, after } => {
-                    tokio::time::sleep(after).await;
+                    pause(after).await;
                     self.write_state(sending.key, *write).await
                 }
             };
+            let held = attempt.holds_reply();
             match attempt.on(event) {
                 Step::Next(next) => attempt = *next,
-                Step::End(ended) => return ended,
+                Step::End(ended) => {
+                    if held && !matches!(ended, Ended::Gone) {
+                        self.saved(answered);
+                    }
+                    return ended;
+                }
             }
         }
     }
@@ -95,15 +105,24 @@ impl Controller {
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    async fn send(&self, sending: &Sending<'_>, connection: Connection, fence: Fence) -> Event<Why> {
-        let began = std::time::Instant::now();
+    async fn send(
+        &self,
+        sending: &Sending<'_>,
+        connection: Connection,
+        fence: Fence,
+        answered: &mut Option<Instant>,
+    ) -> Event<Why> {
+        let began = Instant::now();
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
+        *answered = Some(Instant::now());
         self.metrics.exchanged(began.elapsed());
         let shape = &sending.checked.request().reply;
         let reply = match reply {
             Ok(reply) => reply,
             Err(failure) => return failed(failure),
         };
+        self.metrics.fence_to_send(reply.fence_to_send);
+        tracing::debug!(fence_to_send_us = reply.fence_to_send.as_micros(), "answered");
         let sent_at = reply.sent_at;
         match shape.read(reply.status, &reply.headers, &reply.body, sent_at) {
             Ok(tokens) => Event::Received(Box::new(Issued {
@@ -123,6 +142,13 @@ impl Controller {
                 None => failed(failure),
             },
         }
+    }
+
+    /// What was received is safe; since `answered` it was in this process's memory alone.
+    fn saved(&self, answered: Option<Instant>) {
+        let Some(took) = answered.map(|answered| answered.elapsed()) else { return };
+        self.metrics.reply_to_save(took);
+        tracing::debug!(reply_to_save_us = took.as_micros(), "saved");
     }
 
     /// Writes the state under its precondition. What was written is what is remembered.
@@ -157,7 +183,7 @@ impl Controller {
     /// Reads the state uncached, and whether the credential is still there.
     #[tracing::instrument(level = "debug", skip_all)]
     async fn read_back(&self, key: &Key, after: Duration) -> Event<Why> {
-        tokio::time::sleep(after).await;
+        pause(after).await;
         let (state, credential) = tokio::join!(self.cluster.read_state(key), self.cluster.read_credential(key));
         let (Ok(state), Ok(credential)) = (state, credential) else { return Event::ReadFailed };
         let credential_exists = credential.is_some_and(|object| object.metadata.deletion_timestamp.is_none());
@@ -173,6 +199,13 @@ impl Controller {
             // Somebody put something else there. Nothing received may be dropped: wait for it to be put right.
             Err(_) => Event::ReadFailed,
         }
+    }
+}
+
+/// Sleeps; no time at all is not a millisecond, as it would be for the timer, while a reply waits to be saved.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }
 

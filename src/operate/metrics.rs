@@ -82,6 +82,8 @@ struct Inner {
     registry: Registry,
     refreshes: Family<Labels<2>, Counter>,
     exchange_duration: Histogram,
+    fence_to_send: Histogram,
+    reply_to_save: Histogram,
     api_requests: Family<Labels<2>, Counter>,
     queue_depth: Family<Labels<1>, Gauge>,
     queue_wait: Family<Labels<1>, Histogram, fn() -> Histogram>,
@@ -103,6 +105,8 @@ impl Metrics {
             registry: Registry::with_prefix("oauth_operator"),
             refreshes: Family::default(),
             exchange_duration: seconds(),
+            fence_to_send: Histogram::new(FENCE_TO_SEND),
+            reply_to_save: Histogram::new(REPLY_TO_SAVE),
             api_requests: Family::default(),
             queue_depth: Family::default(),
             queue_wait: Family::new_with_constructor(seconds),
@@ -130,6 +134,16 @@ impl Metrics {
     /// One request to a token server took this long, connecting included.
     pub fn exchanged(&self, took: Duration) {
         self.0.exchange_duration.observe(took.as_secs_f64());
+    }
+
+    /// From the send fence's last look at the clocks to the first byte of an answered request.
+    pub fn fence_to_send(&self, took: Duration) {
+        self.0.fence_to_send.observe(took.as_secs_f64());
+    }
+
+    /// From a reply that is to be kept to its being saved.
+    pub fn reply_to_save(&self, took: Duration) {
+        self.0.reply_to_save.observe(took.as_secs_f64());
     }
 
     /// A request to the API server was sent.
@@ -211,6 +225,18 @@ impl Inner {
             Unit::Seconds,
             self.exchange_duration.clone(),
         );
+        registry.register_with_unit(
+            "fence_to_send",
+            "Time from the send fence's check to a token request's first byte",
+            Unit::Seconds,
+            self.fence_to_send.clone(),
+        );
+        registry.register_with_unit(
+            "reply_to_save",
+            "Time from a token reply to its being saved in the state Secret",
+            Unit::Seconds,
+            self.reply_to_save.clone(),
+        );
         registry.register("api_requests", "Requests sent to the Kubernetes API server", self.api_requests.clone());
         registry.register("queue_depth", "Items that wait in a queue", self.queue_depth.clone());
         registry.register_with_unit(
@@ -261,6 +287,14 @@ impl fmt::Debug for Metrics {
     }
 }
 
+/// From microseconds to what another replica waits before it judges an intent.
+const FENCE_TO_SEND: [f64; 13] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.01, 0.1, 1.0, 5.0, 10.0, 40.0];
+
+/// From a quick API server's answer to an outage.
+const REPLY_TO_SAVE: [f64; 14] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
+
 /// From a local server's milliseconds to a time-out's minute.
 fn seconds() -> Histogram {
     Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
@@ -279,6 +313,8 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.refreshed(Outcome::Failure, Reason::InvalidGrant);
         metrics.exchanged(Duration::from_millis(20));
+        metrics.fence_to_send(Duration::from_micros(20));
+        metrics.reply_to_save(Duration::from_millis(3));
         metrics.api_request(Verb::Apply, Resource::Secrets);
         metrics.queue_depth(Queue::Exchange, 7);
         metrics.credentials(3, 2, 1);
@@ -295,6 +331,9 @@ mod tests {
             "oauth_operator_refreshes_total{outcome=\"failure\",reason=\"InvalidGrant\"} 1",
             "oauth_operator_refreshes_total{outcome=\"success\",reason=\"Issued\"} 0",
             "oauth_operator_exchange_duration_seconds_bucket{le=\"0.025\"} 1",
+            "oauth_operator_fence_to_send_seconds_bucket{le=\"0.00001\"} 0",
+            "oauth_operator_fence_to_send_seconds_bucket{le=\"0.000025\"} 1",
+            "oauth_operator_reply_to_save_seconds_bucket{le=\"0.005\"} 1",
             "oauth_operator_api_requests_total{verb=\"apply\",resource=\"secrets\"} 1",
             "oauth_operator_queue_depth{queue=\"exchange\"} 7",
             "oauth_operator_queue_wait_seconds_count{queue=\"reconcile\"} 0",

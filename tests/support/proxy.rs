@@ -182,6 +182,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, client: reqwest::Clie
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        // As an API server does: an answer in two pieces would else wait for 40 ms.
+        stream.set_nodelay(true).unwrap();
         let (shared, client, server) = (shared.clone(), client.clone(), server.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, shared.clone(), client.clone(), server.clone()));

@@ -15,6 +15,7 @@ fn reply(status: u16, body: &str) -> RawReply {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Zeroizing::new(body.as_bytes().to_vec()),
+        fence_to_send: std::time::Duration::ZERO,
         sent_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Io,
-    gate::{Gate, Passage},
+    gate::{Gate, Passage, Unsent},
 };
 use crate::{
     clock::Moment,
@@ -55,6 +55,9 @@ pub struct RawReply {
     pub body: Zeroizing<Vec<u8>>,
     /// When the request's first byte left, by the wall clock: lifetimes count from there.
     pub sent_at: Timestamp,
+    /// From the last look at the clocks to the first bytes' being handed to the kernel: a pause of the machine there is one that
+    /// no fence sees.
+    pub fence_to_send: Duration,
 }
 
 impl fmt::Debug for RawReply {
@@ -101,13 +104,14 @@ impl Connection {
             Err(_) => return Err(unless_unsent(&passage, NotSent::TimedOut, Failure::TimedOut)),
         };
         // A reply without a request is not one to believe.
-        let sent_at = passage.opened().ok_or(Failure::NotSent(NotSent::Cut))?;
+        let sent = passage.settle().map_err(|_| Failure::NotSent(NotSent::Cut))?;
         let (head, body) = reply.into_parts();
         let body = match read_body(body, deadline).await {
             Err(_) if is_told_by_status(head.status) => Zeroizing::default(),
             read => read?,
         };
-        Ok(RawReply { status: head.status, headers: head.headers, body, sent_at })
+        let (sent_at, fence_to_send) = (sent.at, sent.took);
+        Ok(RawReply { status: head.status, headers: head.headers, body, sent_at, fence_to_send })
     }
 }
 
@@ -145,10 +149,10 @@ fn no_reply(passage: &Passage, error: &hyper::Error) -> Failure {
 }
 
 fn unless_unsent(passage: &Passage, unsent: NotSent, sent: Failure) -> Failure {
-    match passage.opened() {
-        Some(_) => sent,
-        None if passage.is_refused() => Failure::FenceClosed,
-        None => Failure::NotSent(unsent),
+    match passage.settle() {
+        Ok(_) => sent,
+        Err(Unsent::Refused) => Failure::FenceClosed,
+        Err(Unsent::Abandoned) => Failure::NotSent(unsent),
     }
 }
 

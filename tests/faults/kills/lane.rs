@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
@@ -14,14 +15,14 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::aim::Aim;
-use super::ledger::{Lost, Try};
+use super::ledger::{Lost, Micros, Try};
 use super::log::ServerLog;
 use super::tally::Tally;
 use super::tap::Tap;
 use super::watch::{Eyes, Watch};
 use crate::manifests::input;
 use crate::support::proxy::Proxy;
-use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator};
+use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, until};
 
 /// A kill that is aimed at something waits no longer for it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -52,6 +53,8 @@ pub struct Lane {
     /// Given a new refresh token, and not yet Ready with it.
     recovering: HashSet<String>,
     random: StdRng,
+    /// Attempts in the ledger, and bytes in the operator's log, when all had their first token.
+    begun: (usize, usize),
     pub tally: Tally,
 }
 
@@ -71,9 +74,10 @@ impl Lane {
         server: Arc<Server>,
         credentials: usize,
         random: StdRng,
+        holds_up: bool,
     ) -> Self {
         let namespace = cluster.namespace(name).await;
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::new(Watch::new(holds_up));
         let eyes = Arc::new(Eyes(watch.clone()));
         let tap = Tap::start(server.oidc.token_url(), eyes.clone()).await;
         let proxy = Proxy::watched(cluster, eyes).await;
@@ -94,9 +98,11 @@ impl Lane {
             moved: false,
             recovering: HashSet::new(),
             random,
+            begun: (0, 0),
             tally: Tally::default(),
         };
         lane.await_honesty().await;
+        lane.begun = (lane.watch.ledger().tries().len(), lane.operator.log().len());
         lane
     }
 
@@ -152,7 +158,6 @@ impl Lane {
 
     /// Kills nothing until every credential has a new token, of its old grant or of the one that replaces a lost one.
     pub async fn settle(&mut self) {
-        self.watch.ledger().set_quiet(true);
         let revisions: HashMap<String, Option<i64>> =
             self.list().await.into_iter().map(|credential| (name(&credential), revision(&credential))).collect();
         let end = Instant::now() + WELL_WITHIN;
@@ -172,7 +177,22 @@ impl Lane {
             assert!(Instant::now() < end, "not well in {} s: {}", WELL_WITHIN.as_secs(), self.story(&waiting[0]));
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.watch.ledger().set_quiet(false);
+    }
+
+    /// Asks for a refresh of so many credentials at once, and waits for their end.
+    pub async fn refresh(&mut self, at_once: usize) {
+        let names: Vec<String> = self.list().await.iter().map(name).take(at_once).collect();
+        let newest = |name: &String| self.watch.ledger().newest(name).unwrap().clone();
+        let before: Vec<_> = names.iter().map(newest).collect();
+        let at = Timestamp::now().to_string();
+        join_all(names.iter().map(|name| self.namespace.request_refresh(name, &at))).await;
+        for (name, before) in names.iter().zip(before) {
+            until("the refresh has ended", HONEST_WITHIN, async || {
+                let newest = newest(name);
+                (newest.attempt != before.attempt && newest.reported.is_some()).then_some(())
+            })
+            .await;
+        }
     }
 
     async fn list(&self) -> Vec<OAuthCredential> {
@@ -243,7 +263,7 @@ impl Lane {
         let wrong: Vec<_> = ledger.wrong.iter().cloned().chain(ledger.unexplained_replays()).collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", self.namespace.name);
         let entries = log.catch_up();
-        self.tally.commit_to_save.extend(ledger.commit_to_save(entries));
+        self.tally.commit_to_save.extend(ledger.commit_to_save(self.begun.0, entries));
         let tokens: HashSet<&str> = ledger.tries().iter().map(|seen| seen.token.as_str()).collect();
         for entry in tokens.into_iter().filter_map(|token| entries.get(token)).flatten() {
             self.tally.requests += 1;
@@ -253,13 +273,22 @@ impl Lane {
         }
         drop(ledger);
         drop(log);
+        for line in self.operator.log()[self.begun.1..].lines() {
+            self.tally.fence_to_send.extend(field(line, "fence_to_send_us="));
+            self.tally.reply_to_save.extend(field(line, "reply_to_save_us="));
+        }
         self.tally
     }
 }
 
 fn flags(election: bool) -> Vec<&'static str> {
     let election = if election { "--leader-election=true" } else { "--leader-election=false" };
-    vec!["--allow-insecure-http", "--request-timeout=5s", "--lease-duration=10s", election]
+    let log = "--log-level=info,oauth_operator::controller::attempt=debug";
+    vec!["--allow-insecure-http", "--request-timeout=5s", "--lease-duration=10s", election, log]
+}
+
+fn field(line: &str, name: &str) -> Option<Micros> {
+    line.split_once(name)?.1.split(' ').next()?.parse().ok()
 }
 
 fn name(credential: &OAuthCredential) -> String {

@@ -34,8 +34,6 @@ pub struct Try {
     pub withdrawn: bool,
     /// Its process was killed.
     pub killed: Option<Micros>,
-    /// No kill was aimed and nothing held back meanwhile.
-    pub quiet: bool,
 }
 
 /// How far an attempt had come when its process was killed.
@@ -99,7 +97,6 @@ pub struct Ledger {
     tries: Vec<Try>,
     /// By credential: where in `tries` its present grant begins.
     grants: HashMap<String, usize>,
-    quiet: bool,
     /// What should never have been seen.
     pub wrong: Vec<String>,
 }
@@ -109,23 +106,12 @@ impl Ledger {
         &self.tries
     }
 
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    /// From now on nothing is held up and nothing killed, or the end of that.
-    pub fn set_quiet(&mut self, quiet: bool) {
-        self.quiet = quiet;
-        self.tries.iter_mut().filter(|seen| seen.saved.is_none()).for_each(|seen| seen.quiet = false);
-    }
-
     pub fn intends(&mut self, credential: &str, attempt: &str, token: String) {
         if self.with(credential, attempt).is_none() {
             self.tries.push(Try {
                 credential: credential.to_owned(),
                 attempt: attempt.to_owned(),
                 token,
-                quiet: self.quiet,
                 ..Try::default()
             });
         }
@@ -230,10 +216,11 @@ impl Ledger {
         wrong
     }
 
-    /// From the server's commit to the API server's acknowledgement of what was received, where nothing disturbed it.
-    pub fn commit_to_save(&self, log: &HashMap<String, Vec<Entry>>) -> Vec<Micros> {
-        let quiet = self.tries.iter().filter(|seen| seen.quiet && seen.killed.is_none());
-        quiet
+    /// From the server's commit to the API server's acknowledgement of what was received, where no kill came between, for all
+    /// but the first so many attempts.
+    pub fn commit_to_save(&self, first: usize, log: &HashMap<String, Vec<Entry>>) -> Vec<Micros> {
+        let alive = self.tries[first..].iter().filter(|seen| seen.killed.is_none());
+        alive
             .filter_map(|seen| {
                 let (sent, saved) = (seen.sent?, seen.saved?);
                 let committed = log.get(&seen.token)?.iter().filter_map(|entry| entry.committed_us);

@@ -13,6 +13,7 @@ mod log;
 mod tally;
 mod tap;
 mod watch;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +41,7 @@ async fn no_refresh_token_is_lost_outside_the_window() {
     let seed: u64 = std::env::var("CHAOS_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
     say(&format!("{kills} kills in {lanes} lanes, CHAOS_SEED={seed}"));
     let cluster = Cluster::shared().await;
-    let servers = [server(None).await, server(Some("60s")).await];
+    let servers = [server(LIFETIME, None).await, server(LIFETIME, Some("60s")).await];
     let done = Arc::new(AtomicUsize::new(0));
     let progress = std::env::var_os("CHAOS_KILLS").map(|_| tokio::spawn(tell(done.clone(), kills)));
     let running = (0..lanes).map(|at| {
@@ -56,7 +57,7 @@ async fn no_refresh_token_is_lost_outside_the_window() {
     if let Some(telling) = progress {
         telling.abort();
     }
-    tally.lines().iter().for_each(|line| say(line));
+    tally.lines().iter().chain(&tally.windows()).for_each(|line| say(line));
     assert_eq!(tally.kills, kills);
 }
 
@@ -64,9 +65,10 @@ fn setting(name: &str) -> Option<usize> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-async fn server(grace: Option<&'static str>) -> Arc<Server> {
+/// A token server whose access tokens last so many seconds.
+async fn server(lifetime: &str, grace: Option<&'static str>) -> Arc<Server> {
     let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
-    let mut flags = vec!["--access-token-ttl", LIFETIME, "--log", path.to_str().unwrap()];
+    let mut flags = vec!["--access-token-ttl", lifetime, "--log", path.to_str().unwrap()];
     if grace.is_some() {
         flags.extend(["--reuse-grace-period", GRACE]);
     }
@@ -84,7 +86,7 @@ async fn run(
     done: Arc<AtomicUsize>,
 ) -> Tally {
     let aims = StdRng::from_rng(&mut random);
-    let mut lane = Lane::start(cluster, &format!("kills-{at}"), server, 24, aims).await;
+    let mut lane = Lane::start(cluster, &format!("kills-{at}"), server, 24, aims, true).await;
     for kill in 1..=kills {
         let last = kill == kills || kill % BETWEEN_SETTLINGS == 0;
         // What a dead process left open, another pod judges by its age: only where there is time for that.

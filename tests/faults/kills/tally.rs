@@ -17,6 +17,9 @@ pub struct Tally {
     pub lost_on_the_way: usize,
     pub restarts: Vec<Duration>,
     pub commit_to_save: Vec<Micros>,
+    /// By the operators' own clocks, over all their lives.
+    pub fence_to_send: Vec<Micros>,
+    pub reply_to_save: Vec<Micros>,
 }
 
 impl Tally {
@@ -40,6 +43,8 @@ impl Tally {
         self.lost_on_the_way += other.lost_on_the_way;
         self.restarts.extend(other.restarts);
         self.commit_to_save.extend(other.commit_to_save);
+        self.fence_to_send.extend(other.fence_to_send);
+        self.reply_to_save.extend(other.reply_to_save);
     }
 
     /// One line each.
@@ -57,7 +62,15 @@ impl Tally {
                 self.requests, self.replays, self.lost_after_commit, self.lost_on_the_way
             ),
             format!("from a restart until all is honest: {}", spread(restarts)),
+        ]
+    }
+
+    /// The two windows, and our part of the first: one line each.
+    pub fn windows(&self) -> Vec<String> {
+        vec![
             format!("from the server's commit to our durable write: {}", spread(self.commit_to_save.clone())),
+            format!("of that, from the reply's arrival: {}", spread(self.reply_to_save.clone())),
+            format!("from the fence's check to the first byte: {}", spread(self.fence_to_send.clone())),
         ]
     }
 }

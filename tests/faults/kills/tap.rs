@@ -41,6 +41,7 @@ impl Tap {
             let mut connections = JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
+                stream.set_nodelay(true).unwrap();
                 let (url, watcher, client) = (token_url.clone(), watcher.clone(), client.clone());
                 connections.spawn(async move {
                     let service = service_fn(move |request| {

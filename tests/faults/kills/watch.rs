@@ -14,7 +14,7 @@ use super::ledger::{Ledger, Progress};
 use super::tap;
 use crate::support::proxy::{self, Write};
 
-/// The longest that a request or a reply is held up, unless all is to be quiet.
+/// The longest that a request or a reply is held up where it may be.
 const HOLD_UP: Duration = Duration::from_millis(20);
 
 struct Armed {
@@ -25,6 +25,7 @@ struct Armed {
 /// The eyes of one lane.
 #[derive(Default)]
 pub struct Watch {
+    holds_up: bool,
     ledger: Mutex<Ledger>,
     armed: Mutex<Option<Armed>>,
     struck: Mutex<Option<Progress>>,
@@ -32,6 +33,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// `holds_up`: requests and replies, so that at any moment some are on their way.
+    pub fn new(holds_up: bool) -> Self {
+        Self { holds_up, ..Self::default() }
+    }
+
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,7 +161,7 @@ impl tap::Watcher for Eyes {
     }
 
     fn delay(&self) -> Duration {
-        if self.0.ledger().is_quiet() { Duration::ZERO } else { HOLD_UP }
+        if self.0.holds_up { HOLD_UP } else { Duration::ZERO }
     }
 }
 
