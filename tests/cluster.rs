@@ -16,6 +16,8 @@ mod counts;
 mod crowd;
 #[path = "cluster/discovery.rs"]
 mod discovery;
+#[path = "cluster/grants.rs"]
+mod grants;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]

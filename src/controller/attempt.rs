@@ -11,7 +11,6 @@ use crate::{
     api::Reason,
     clock::Moment,
     credential::{
-        checked::Checked,
         decide::FENCE,
         failed::Why,
         observed::Problem,
@@ -22,6 +21,7 @@ use crate::{
     oauth::{
         encode::EncodedRequest,
         failure::{Failure, Spent},
+        reply::ReplyShape,
         transport::{Connection, Target},
         values::SecretText,
     },
@@ -32,9 +32,9 @@ use crate::{
 /// What an attempt sends, and to whom.
 pub struct Sending<'a> {
     pub key: &'a Key,
-    pub checked: &'a Checked,
     pub request: EncodedRequest,
     pub target: Target,
+    pub reply: &'a ReplyShape,
     pub asked_under: AskedUnder,
 }
 
@@ -116,7 +116,7 @@ impl Controller {
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
         *answered = Some(Instant::now());
         self.metrics.exchanged(began.elapsed());
-        let shape = &sending.checked.request().reply;
+        let shape = sending.reply;
         let reply = match reply {
             Ok(reply) => reply,
             Err(failure) => return failed(failure),

@@ -20,7 +20,7 @@ use crate::{
     api::Reason,
     credential::{
         checked::Checked,
-        decide::{Exchange, after_refusal},
+        decide::{Exchange, Starts, after_refusal},
         failed::{self, Why},
         lifetimes::Life,
         observed::Problem,
@@ -32,6 +32,7 @@ use crate::{
     oauth::{
         encode::EncodedRequest,
         failure::{Class, Failure},
+        reply::ReplyShape,
         tls::Roots,
         transport::Target,
         values::RefreshToken,
@@ -143,10 +144,11 @@ impl Controller {
         for _ in 0..MOST_TRIES {
             let token = base.as_ref().and_then(|base| base.refresh_token.clone());
             let request = token_request(checked, &values, token.as_ref());
+            let reply = &checked.request(token.is_some()).reply;
             let Some(encoded) = request.map(|request| request.encode()) else { return Ok((Ended::Superseded, base)) };
             let sending = match encoded
                 .map_err(|error| Why::Request(error.into()))
-                .and_then(|request| self.sending(key, checked, view, &values, request))
+                .and_then(|request| self.sending(key, checked, view, &values, (request, reply)))
             {
                 Ok(sending) => sending,
                 Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
@@ -175,13 +177,18 @@ impl Controller {
                 }
             }
             // Rule 6: a refresh token that is refused is looked for in the state, as it is now.
-            let Some(token) = token.filter(|_| failure.class() == Class::Person) else { return Ok((ended, base)) };
+            let mends = match checked.rules.starts {
+                Starts::Password => failure.class() != Class::Backoff,
+                _ => failure.class() == Class::Person,
+            };
+            let Some(token) = token.filter(|_| mends) else { return Ok((ended, base)) };
             refused.push(hash(&token));
             self.read_state(key).await?;
             let StateView::Read { record, resource_version } = self.view(key, prepared, checked).state else {
                 return Ok((ended, base));
             };
-            let Some(next) = after_refusal(&checked.rules, &record, &refused, hash, Timestamp::now()) else {
+            let fresh = Uuid::new_v4().to_string();
+            let Some(next) = after_refusal(&checked.rules, &record, &refused, hash, Timestamp::now(), &fresh) else {
                 return Ok((ended, base));
             };
             (base, seen) = (Some(Box::new(next)), Some(resource_version));
@@ -200,6 +207,8 @@ impl Controller {
         let Some(base) = base.filter(|_| checked.rules.keeps != Keeps::Nothing) else {
             return Attempt::stateless(attempt);
         };
+        // A request without a refresh token can be repeated: it needs no intent, but its reply is kept.
+        let keeps = if token_hash.is_some() { checked.rules.keeps } else { Keeps::Reusable };
         let now = Timestamp::now();
         let intent = Intent {
             attempt,
@@ -211,23 +220,23 @@ impl Controller {
             started_at: now,
             send_by: now,
         };
-        Attempt::stateful(checked.rules.keeps, base.clone(), seen, intent)
+        Attempt::stateful(keeps, base.clone(), seen, intent)
     }
 
     fn sending<'a>(
         &self,
         key: &'a Key,
-        checked: &'a Checked,
+        checked: &Checked,
         view: &View,
         values: &crate::credential::checked::InputValues,
-        request: EncodedRequest,
+        (request, reply): (EncodedRequest, &'a ReplyShape),
     ) -> Result<Sending<'a>, Why> {
         let ca = match &checked.ca {
             Some(input) => Some(self.roots(values.get(input).map_or("", |pem| pem.expose()))?),
             None => None,
         };
         let target = Target { url: request.url().clone(), ca, allowed_addresses: checked.allowed_addresses.clone() };
-        Ok(Sending { key, checked, request, target, asked_under: view.asked_under.clone() })
+        Ok(Sending { key, request, target, reply, asked_under: view.asked_under.clone() })
     }
 
     pub(super) fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {

@@ -19,7 +19,7 @@ use crate::{
     credential::{
         checked::{Checked, Grant, InputRef, InputValues},
         fingerprint,
-        observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, StateSeen},
+        observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, Source, StateSeen},
         record::{AskedUnder, Binding, StateRecord},
         request,
         rotation::Keeps,
@@ -63,9 +63,16 @@ pub enum StateView {
 /// The input Secrets.
 pub enum InputsView {
     Unread,
-    Read { values: InputValues, binding: Binding, seed: Option<(RefreshToken, String)> },
+    Read { values: InputValues, binding: Binding, source: SourceView },
     Problem(Problem),
     Undiscovered { problem: Problem, again: Timestamp },
+}
+
+/// What the first request sends from an input Secret.
+pub enum SourceView {
+    Client,
+    Seed(RefreshToken, String),
+    User(String),
 }
 
 impl View {
@@ -97,9 +104,14 @@ impl View {
                 InputsView::Undiscovered { problem, again } => {
                     InputsSeen::Undiscovered { problem: problem.clone(), again: *again }
                 }
-                InputsView::Read { binding, seed, .. } => {
-                    InputsSeen::Read(Inputs { binding, seed: seed.as_ref().map(|(token, hash)| (token, hash.clone())) })
-                }
+                InputsView::Read { binding, source, .. } => InputsSeen::Read(Inputs {
+                    binding,
+                    source: match source {
+                        SourceView::Client => Source::Client,
+                        SourceView::Seed(token, hash) => Source::Seed(token, hash.clone()),
+                        SourceView::User(hash) => Source::User(hash.clone()),
+                    },
+                }),
             },
             seed_taken_by: self.seed_taken_by.as_deref(),
             holder: &controller.settings.holder,
@@ -214,12 +226,12 @@ impl Controller {
         let output = self.output_seen(key, prepared);
         let inputs = self.inputs_view(key, checked);
         let mut store = self.store();
-        if let InputsView::Read { seed: Some((token, _)), .. } = &inputs {
+        if let InputsView::Read { source: SourceView::Seed(token, _), .. } = &inputs {
             store.note_seed_value(key, self.seed_value(token));
         }
         let seed_taken_by = match checked.grant {
             Grant::RefreshToken { .. } => store.seed_taken_by(key),
-            Grant::ClientCredentials => None,
+            _ => None,
         };
         // What exists in another namespace is not told.
         let seed_taken_by = seed_taken_by.map(|other| match other.namespace == key.namespace {
@@ -280,17 +292,20 @@ impl Controller {
             Some(Look::Failed { problem, again }) => return InputsView::Undiscovered { problem, again },
             Some(Look::Known) | None => {}
         }
-        let seed = match &checked.grant {
-            Grant::RefreshToken { seed, .. } => values.get(seed).map(|value| RefreshToken::new(value.expose())),
-            Grant::ClientCredentials => None,
+        // By name and not by uid: what is spent stays spent when the manifest is deleted and applied again.
+        let hashed = |input| values.get(input).map(|value| RefreshToken::new(value.expose()));
+        let source = match &checked.grant {
+            Grant::RefreshToken { seed, .. } => hashed(seed).map(|seed| {
+                let hash = seed.hash(&key.to_string());
+                SourceView::Seed(seed, hash)
+            }),
+            Grant::Password { username, .. } => {
+                hashed(username).map(|username| SourceView::User(username.hash(&key.to_string())))
+            }
+            Grant::ClientCredentials | Grant::Custom { .. } => Some(SourceView::Client),
         };
-        let seed = seed.map(|seed| {
-            // By name and not by uid: what is spent stays spent when the manifest is deleted and applied again.
-            let hash = seed.hash(&key.to_string());
-            (seed, hash)
-        });
-        match request::binding(checked, &values) {
-            Some(binding) => InputsView::Read { values, binding, seed },
+        match request::binding(checked, &values).zip(source) {
+            Some((binding, source)) => InputsView::Read { values, binding, source },
             None => {
                 tracing::warn!(credential = %key, "an input value is missing although its Secret was read");
                 InputsView::Unread

@@ -127,7 +127,8 @@ impl Controller {
         seat: &mut Seat,
     ) -> Answer<Next> {
         // Its issuer was asked meanwhile.
-        let Some(lane) = lane(checked) else { return Ok(Next::Again) };
+        let refreshes = plan.base.as_ref().is_some_and(|base| base.refresh_token.is_some());
+        let Some(lane) = lane(checked, refreshes) else { return Ok(Next::Again) };
         let Some(permit) = self.gate.enter(key, &lane, plan.deadline, view.now) else {
             return self.wait_in_line(key, prepared, view).await;
         };
@@ -204,9 +205,9 @@ impl Controller {
 }
 
 /// Where a credential's exchanges queue. None: the endpoint isn't known.
-fn lane(checked: &Checked) -> Option<LaneId> {
+fn lane(checked: &Checked, refreshes: bool) -> Option<LaneId> {
     let limit = checked.rate_limit.as_ref().and_then(|(name, limit)| Some((name.clone(), rate(limit)?)));
-    Some(LaneId { origin: checked.origin()?, limit })
+    Some(LaneId { origin: checked.origin(refreshes)?, limit })
 }
 
 fn rate(limit: &RateLimit) -> Option<Rate> {

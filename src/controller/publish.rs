@@ -14,6 +14,7 @@ use crate::{
     api::{Reason, SecretStatus},
     credential::{
         checked::Checked,
+        decide::Starts,
         lifetimes::Life,
         observed::Problem,
         record::{Issued, StateRecord},
@@ -39,7 +40,11 @@ pub struct Publication<'a> {
 impl<'a> Publication<'a> {
     /// The newest token of a state.
     pub fn of(record: &'a StateRecord, issued: &'a Issued, checked: &Checked) -> Self {
-        let life = Life::of(record, issued, &checked.rules.policy);
+        let life = match checked.rules.starts {
+            // Where a password begins anew, the end of a refresh token is nothing to see to.
+            Starts::Password => Life::default(),
+            _ => Life::of(record, issued, &checked.rules.policy),
+        };
         let seed_hash = record.seed_hash.as_deref();
         Self { lineage: &record.lineage, revision: record.revision, seed_hash, issued, life }
     }
@@ -179,7 +184,8 @@ fn published(publication: Publication<'_>, checked: &Checked, secret: &SecretSee
         expires_at: publication.issued.expires_at,
         life: publication.life,
         scopes: output::granted_scopes(publication.issued),
-        seed_hash: publication.seed_hash.map(str::to_owned),
+        // A user's name is nothing to tell, not even as a hash: whoever may read the status could guess it.
+        seed_hash: publication.seed_hash.filter(|_| checked.rules.starts != Starts::Password).map(str::to_owned),
         secret: SecretStatus {
             name: checked.output.name.clone(),
             uid: secret.uid.to_string(),

@@ -90,8 +90,19 @@ pub struct ClientSource {
 /// The grants that this version carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
-    RefreshToken { seed: InputRef, redirect_uri: Option<String> },
+    RefreshToken {
+        seed: InputRef,
+        redirect_uri: Option<String>,
+    },
     ClientCredentials,
+    Password {
+        username: InputRef,
+        password: InputRef,
+    },
+    /// One request, with this grant_type.
+    Custom {
+        grant_type: String,
+    },
 }
 
 /// How the scopes are sent, where they are: joined, or as a JSON array.
@@ -154,16 +165,13 @@ pub struct RefreshSends {
 }
 
 impl Checked {
-    /// What a credential of this kind sends next.
-    pub fn request(&self) -> &RequestSource {
-        match self.grant {
-            Grant::RefreshToken { .. } => &self.refresh,
-            Grant::ClientCredentials => &self.first,
-        }
+    /// What is sent next: a refresh, where there is a refresh token.
+    pub fn request(&self, refreshes: bool) -> &RequestSource {
+        if refreshes { &self.refresh } else { &self.first }
     }
 
     /// The bulkhead: the origin of the endpoint that the next request goes to. None: it isn't known yet.
-    pub fn origin(&self) -> Option<String> {
-        Some(self.request().url.as_ref()?.origin().ascii_serialization())
+    pub fn origin(&self, refreshes: bool) -> Option<String> {
+        Some(self.request(refreshes).url.as_ref()?.origin().ascii_serialization())
     }
 }

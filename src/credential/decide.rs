@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, StateSeen},
+    observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, Source, StateSeen},
     record::{Intent, Issued, StateRecord},
     rotation::Keeps,
     schedule::{RefreshPolicy, later},
@@ -22,9 +22,21 @@ pub const FENCE: Duration = Duration::from_secs(5);
 /// The least time between a token and the one that restores an output in its place.
 const RESTORE_PAUSE: Duration = Duration::from_secs(10);
 
+/// What the first request of a credential sends beside the client's proof of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Starts {
+    /// Nothing: it can be repeated at any time.
+    Client,
+    /// A refresh token that was given, once.
+    RefreshToken,
+    /// A user's name and password. It can be repeated, and a refresh token from its reply is used until that is refused.
+    Password,
+}
+
 /// The part of a checked spec that decides.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    pub starts: Starts,
     pub keeps: Keeps,
     pub policy: RefreshPolicy,
     pub suspend: bool,
@@ -119,11 +131,16 @@ fn suspended(rules: &Rules) -> Option<Plan> {
     })
 }
 
-/// The Secrets were touched since the token was asked for: only their values tell whether the seed is another one.
+/// The Secrets were touched since the token was asked for: only their values tell whether the source is another one.
 fn inputs_changed(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
     let touched =
         matches!(&seen.output, OutputSeen::Ours(published) if published.asked_under.inputs != seen.asked_under.inputs);
-    (rules.keeps != Keeps::Nothing && touched && matches!(seen.inputs, InputsSeen::Unread)).then_some(Plan::ReadInputs)
+    match (rules.starts, &seen.inputs, &seen.state) {
+        (Starts::Client, ..) => None,
+        (_, InputsSeen::Unread, _) if touched => Some(Plan::ReadInputs),
+        (Starts::Password, InputsSeen::Read(_), StateSeen::Unread { .. }) if touched => Some(Plan::ReadState),
+        _ => None,
+    }
 }
 
 /// Nothing is to be asked for now.
@@ -151,7 +168,7 @@ fn wants_token(rules: &Rules, seen: &Observed<'_>) -> bool {
     let unrepairable = rules.keeps == Keeps::Nothing && !output_is(seen, revision) && rested;
     // What was wanted when it failed (a person's request, say) is still wanted.
     let failing = seen.status.failed_attempts.is_some_and(|failed| failed > 0);
-    failing || respecified || unrepairable || seen.refresh_is_requested() || seed_is_new(seen) || intent_is_open(seen)
+    failing || respecified || unrepairable || seen.refresh_is_requested() || source_is_new(seen) || intent_is_open(seen)
 }
 
 /// When an altered output is restored, if that has to wait.
@@ -160,10 +177,17 @@ fn restore_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
     altered.then_some(later(seen.status.last_refresh_time?, RESTORE_PAUSE)).filter(|at| *at > seen.now)
 }
 
-fn seed_is_new(seen: &Observed<'_>) -> bool {
-    let InputsSeen::Read(Inputs { seed: Some((_, hash)), .. }) = &seen.inputs else { return false };
-    let spent = matches!(&seen.state, StateSeen::Read(record) if record.is_spent(hash));
-    !spent && seen.status.seed_hash.as_ref().is_some_and(|known| known != hash)
+fn source_is_new(seen: &Observed<'_>) -> bool {
+    let InputsSeen::Read(inputs) = &seen.inputs else { return false };
+    match (&inputs.source, &seen.state) {
+        (Source::Client, _) => false,
+        (Source::Seed(_, hash), state) => {
+            let spent = matches!(state, StateSeen::Read(record) if record.is_spent(hash));
+            !spent && seen.status.seed_hash.as_ref().is_some_and(|known| known != hash)
+        }
+        (Source::User(hash), StateSeen::Read(record)) => record.seed_hash.as_ref() != Some(hash),
+        (Source::User(_), _) => false,
+    }
 }
 
 fn intent_is_open(seen: &Observed<'_>) -> bool {
@@ -227,8 +251,13 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         StateSeen::Unusable(_) | StateSeen::Absent => None,
         StateSeen::Read(record) => Some(*record),
     };
-    let Some((seed, seed_hash)) = &inputs.seed else {
-        return hold(lost_grant());
+    let (seed, seed_hash) = match &inputs.source {
+        Source::Seed(seed, hash) => (*seed, hash),
+        Source::User(user) => {
+            let base = Some(Box::new(of_user(seen, inputs, user, record, fresh)));
+            return Plan::Exchange(Exchange { deadline, base });
+        }
+        Source::Client => return hold(lost_grant()),
     };
     if let Some(other) = seen.seed_taken_by {
         return hold(Problem::stalled(
@@ -241,7 +270,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     let published = seen.status.revision.unwrap_or(0);
     let begin = |former| {
         let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
-        let base = StateRecord::begin(lineage, binding, seed, hash, former, published, seen.now);
+        let base = StateRecord::begin(lineage, binding, Some(seed), hash, former, published, seen.now);
         Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
     };
     match record {
@@ -266,6 +295,27 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         )),
         Some(record) => go_on(rules, seen, record, deadline),
     }
+}
+
+/// The state to build on where a user's password can begin anew at any time: what the newest reply brought, while nothing
+/// speaks against it. A refresh token whose fate isn't known is left alone.
+fn of_user(
+    seen: &Observed<'_>,
+    inputs: &Inputs<'_>,
+    user: &str,
+    record: Option<&StateRecord>,
+    fresh: &str,
+) -> StateRecord {
+    let published = seen.status.revision.unwrap_or(0);
+    let serves = |record: &&StateRecord| {
+        record.seed_hash.as_deref() == Some(user)
+            && record.binding == *inputs.binding
+            && record.revision >= published
+            && record.intent.is_none()
+    };
+    record.filter(serves).cloned().unwrap_or_else(|| {
+        StateRecord::begin(fresh.to_owned(), inputs.binding.clone(), None, user.to_owned(), record, published, seen.now)
+    })
 }
 
 /// The next refresh of a lineage that is under way.
@@ -327,12 +377,14 @@ fn hold(problem: Problem) -> Plan {
 }
 
 /// Rule 6: the server refused the token with the hash `refused`. What to send instead, from a state that was just read.
+/// Where a password can begin anew that is the last resort, as the lineage `fresh`.
 pub fn after_refusal(
     rules: &Rules,
     record: &StateRecord,
     refused: &[String],
     hash: impl Fn(&RefreshToken) -> String,
     now: Timestamp,
+    fresh: &str,
 ) -> Option<StateRecord> {
     let untried = |token: &Option<RefreshToken>| token.as_ref().is_some_and(|token| !refused.contains(&hash(token)));
     if untried(&record.refresh_token) {
@@ -346,9 +398,15 @@ pub fn after_refusal(
         now < later(issued.obtained_at, grace.saturating_sub(FENCE + rules.request_timeout))
     });
     // The refused one is kept, in the other's place: a server may be wrong for a while.
-    (in_grace && untried(&record.previous_refresh_token)).then(|| StateRecord {
-        refresh_token: record.previous_refresh_token.clone(),
-        previous_refresh_token: record.refresh_token.clone(),
-        ..record.without_intent()
+    if in_grace && untried(&record.previous_refresh_token) {
+        return Some(StateRecord {
+            refresh_token: record.previous_refresh_token.clone(),
+            previous_refresh_token: record.refresh_token.clone(),
+            ..record.without_intent()
+        });
+    }
+    (rules.starts == Starts::Password).then(|| {
+        let (binding, user) = (record.binding.clone(), record.seed_hash.clone().unwrap_or_default());
+        StateRecord::begin(fresh.to_owned(), binding, None, user, Some(record), record.revision, now)
     })
 }

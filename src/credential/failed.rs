@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Rules, failed_inputs, lost_grant, outcome_unknown, replay_at},
+    decide::{Rules, Starts, failed_inputs, lost_grant, outcome_unknown, replay_at},
     observed::{Observed, Problem},
     record::Issued,
     report::{self, Outcome},
@@ -20,6 +20,11 @@ mod tests;
 
 /// A refusal of the grant says this where no refresh token was sent: there is none to replace.
 const REFUSED_WITHOUT_GRANT: &str = "The provider answered that the grant is invalid, although no refresh token was sent: check at the provider that the client is active and may use this grant.";
+/// The same of a user's password.
+const REFUSED_PASSWORD: &str =
+    "The provider answered that the grant is invalid: correct the user's name and password in their Secret.";
+/// An unknown outcome where the password begins anew.
+const BEGUN_ANEW: &str = "A refresh was sent and its outcome is not known: the user's name and password are sent again, with growing delays.";
 /// An unknown outcome that is not put off until the published token is about to expire.
 const SENT_AGAIN: &str =
     "A refresh was sent and its outcome is not known: the refresh token is sent again, with growing delays.";
@@ -52,18 +57,21 @@ impl Why {
 /// The attempt failed, and nothing that is still needed was spent.
 pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -> Outcome {
     let retries = Retries::after(seen, now);
-    let consumes = rules.keeps != Keeps::Nothing;
     let asked = why.retry_after();
     let (problem, retry) = match why {
         Why::Problem(problem) if problem.stalls => (problem, retries.hourly(asked)),
         Why::Problem(problem) => (problem, retries.backoff(asked)),
         Why::Request(failure) => {
             let refused = failure.reason() == Reason::InvalidGrant;
-            let sentence = if refused && !consumes { REFUSED_WITHOUT_GRANT.to_owned() } else { as_sentence(&failure) };
+            let sentence = match rules.starts {
+                Starts::Client if refused => REFUSED_WITHOUT_GRANT.to_owned(),
+                Starts::Password if refused => REFUSED_PASSWORD.to_owned(),
+                _ => as_sentence(&failure),
+            };
             match failure.class() {
                 Class::Backoff => (Problem::passing(failure.reason(), sentence), retries.backoff(asked)),
                 // No further call until something changes (rule 6).
-                Class::Person if consumes && refused => {
+                Class::Person if rules.starts == Starts::RefreshToken && refused => {
                     let problem = Problem { message: sentence, ..lost_grant() };
                     return Outcome::Failed { problem, retry: None, inputs: retries.inputs };
                 }
@@ -77,8 +85,15 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
 /// Whether the refresh token was spent isn't known (rule 5). `published` is the token in the output.
 pub fn unknown(rules: &Rules, seen: &Observed<'_>, why: Why, published: Option<&Issued>, now: Timestamp) -> Outcome {
     let retries = Retries::after(seen, now);
-    let replay = replay_at(rules, now, published.filter(|_| seen.serves()), now);
-    let known = if replay > now { outcome_unknown().message } else { SENT_AGAIN.to_owned() };
+    let replay = match rules.starts {
+        Starts::Password => now,
+        _ => replay_at(rules, now, published.filter(|_| seen.serves()), now),
+    };
+    let known = match rules.starts {
+        Starts::Password => BEGUN_ANEW.to_owned(),
+        _ if replay > now => outcome_unknown().message,
+        _ => SENT_AGAIN.to_owned(),
+    };
     let cause = match &why {
         Why::Request(failure) => as_sentence(failure),
         Why::Problem(problem) => problem.message.clone(),

@@ -99,8 +99,18 @@ pub enum InputsSeen<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs<'a> {
     pub binding: &'a Binding,
-    /// For grants that begin with a refresh token: the token and its hash.
-    pub seed: Option<(&'a RefreshToken, String)>,
+    pub source: Source<'a>,
+}
+
+/// What the first request sends from an input Secret, and what tells whether it is another one by now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source<'a> {
+    /// Nothing but the client's proof of itself.
+    Client,
+    /// A refresh token, and its hash.
+    Seed(&'a RefreshToken, String),
+    /// Hash of the user's name. A changed password alone makes no other token.
+    User(String),
 }
 
 /// Everything that one pass has seen of one credential.

@@ -118,7 +118,7 @@ pub struct StateRecord {
     pub previous_refresh_token: Option<RefreshToken>,
     /// None until the first exchange.
     pub issued: Option<Issued>,
-    /// Hash of the seed that this lineage began with.
+    /// Hash of the seed that this lineage began with, or of the user's name.
     pub seed_hash: Option<String>,
     /// Hashes of spent tokens and seeds, oldest first.
     pub spent: Vec<String>,
@@ -131,12 +131,12 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
-    /// A record for a new lineage, before its first exchange. `former` is what was there before, if anything. Revisions go on
+    /// A record for a new lineage, before its first exchange; without a seed, a request gets the first token. `former` is what was there before, if anything. Revisions go on
     /// from there, and from `published`, the newest that was ever published: an older number would never be.
     pub fn begin(
         lineage: String,
         binding: Binding,
-        seed: &RefreshToken,
+        seed: Option<&RefreshToken>,
         hash: String,
         former: Option<&Self>,
         published: i64,
@@ -148,7 +148,7 @@ impl StateRecord {
             fixed_end: None,
             revision: former.map_or(0, |former| former.revision).max(published),
             attempt: None,
-            refresh_token: Some(seed.clone()),
+            refresh_token: seed.cloned(),
             previous_refresh_token: None,
             issued: None,
             seed_hash: Some(hash),

@@ -25,18 +25,19 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
     }
 
     let first = provider.token_request.clone().unwrap_or_default();
-    let request = match &spec.grant.refresh_token {
-        Some(seed) => {
-            add(&own, &mut std::iter::once(&seed.secret_ref));
-            merge_request(&first, provider.refresh_request.as_ref())
-        }
-        None => {
-            add(&own, &mut values(&spec.parameters));
-            first
-        }
-    };
-    add(&shared, &mut values(request.parameters.as_deref().unwrap_or_default()));
-    add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));
+    let refresh = merge_request(&first, provider.refresh_request.as_ref());
+    let grant = &spec.grant;
+    add(&own, &mut grant.refresh_token.iter().map(|grant| &grant.secret_ref));
+    add(&own, &mut grant.password.iter().flat_map(|grant| [&grant.username_secret_ref, &grant.password_secret_ref]));
+    let begins = grant.refresh_token.is_none();
+    if begins {
+        add(&own, &mut values(&spec.parameters));
+    }
+    let refreshes = grant.refresh_token.is_some() || grant.password.is_some();
+    for request in [(begins, first), (refreshes, refresh)].into_iter().filter_map(|(sent, it)| sent.then_some(it)) {
+        add(&shared, &mut values(request.parameters.as_deref().unwrap_or_default()));
+        add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));
+    }
     add(&shared, &mut provider.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref()));
     inputs.into_iter().collect()
 }

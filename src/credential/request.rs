@@ -9,14 +9,14 @@ use crate::oauth::{
     values::{ClientSecret, RefreshToken, SecretText},
 };
 
-/// The request that obtains the next token. `refresh_token` is there for grants that send one. None: an input value or the
+/// The request that obtains the next token: a refresh, where there is a refresh token. None: an input value or the
 /// endpoint is missing (`observe` has said so before it comes to this).
 pub fn token_request(
     checked: &Checked,
     values: &InputValues,
     refresh_token: Option<&RefreshToken>,
 ) -> Option<TokenRequest> {
-    let source = checked.request();
+    let source = checked.request(refresh_token.is_some());
     let headers = source.headers.iter().map(|(name, header)| {
         let value = match header {
             HeaderSource::Text(text) => HeaderValueSource::Text(resolve(text, values)?),
@@ -29,15 +29,18 @@ pub fn token_request(
         parameters: extras(&source.parameters, values)?,
         ..source.shape.clone()
     };
-    let additional = match checked.grant {
-        Grant::ClientCredentials => extras(&checked.parameters, values)?,
-        Grant::RefreshToken { .. } => Vec::new(),
+    let additional = match refresh_token {
+        None => extras(&checked.parameters, values)?,
+        Some(_) => Vec::new(),
     };
     Some(TokenRequest {
         url: source.url.clone()?,
         shape,
         client: client(checked, values)?,
-        standard: standard(checked, refresh_token)?,
+        standard: match refresh_token {
+            Some(token) => refresh(checked, token),
+            None => first(checked, values)?,
+        },
         additional,
     })
 }
@@ -63,29 +66,44 @@ fn client(checked: &Checked, values: &InputValues) -> Option<Client> {
     })
 }
 
-/// What the grant's RFC requires, in its order.
-fn standard(checked: &Checked, refresh_token: Option<&RefreshToken>) -> Option<Vec<(&'static str, ParameterValue)>> {
-    let text = |value: &str| ParameterValue::Text(SecretText::new(value));
-    let scope = match &checked.scopes {
-        Scopes::None => None,
-        Scopes::Joined(scopes) => Some(text(scopes)),
-        Scopes::Array(scopes) => Some(ParameterValue::Json(scopes.clone().into())),
+/// What the grant's RFC requires of the first request, in its order. None: a refresh token is required.
+fn first(checked: &Checked, values: &InputValues) -> Option<Vec<(&'static str, ParameterValue)>> {
+    let input = |input| Some(ParameterValue::Text(values.get(input)?.clone()));
+    let mut standard = match &checked.grant {
+        Grant::RefreshToken { .. } => return None,
+        Grant::ClientCredentials => vec![("grant_type", text("client_credentials"))],
+        Grant::Password { username, password } => {
+            vec![("grant_type", text("password")), ("username", input(username)?), ("password", input(password)?)]
+        }
+        Grant::Custom { grant_type } => vec![("grant_type", text(grant_type))],
     };
-    let mut standard = Vec::new();
-    match &checked.grant {
-        Grant::ClientCredentials => {
-            standard.push(("grant_type", text("client_credentials")));
-            standard.extend(scope.map(|scope| ("scope", scope)));
-        }
-        Grant::RefreshToken { redirect_uri, .. } => {
-            standard.push(("grant_type", text("refresh_token")));
-            standard.push(("refresh_token", text(refresh_token?.expose())));
-            standard.extend(scope.filter(|_| checked.refresh_sends.scope).map(|scope| ("scope", scope)));
-            let redirect_uri = redirect_uri.as_deref().filter(|_| checked.refresh_sends.redirect_uri);
-            standard.extend(redirect_uri.map(|uri| ("redirect_uri", text(uri))));
-        }
-    }
+    standard.extend(scope(checked));
     Some(standard)
+}
+
+/// RFC 6749 section 6.
+fn refresh(checked: &Checked, token: &RefreshToken) -> Vec<(&'static str, ParameterValue)> {
+    let mut standard = vec![("grant_type", text("refresh_token")), ("refresh_token", text(token.expose()))];
+    standard.extend(scope(checked).filter(|_| checked.refresh_sends.scope));
+    if let Grant::RefreshToken { redirect_uri: Some(uri), .. } = &checked.grant
+        && checked.refresh_sends.redirect_uri
+    {
+        standard.push(("redirect_uri", text(uri)));
+    }
+    standard
+}
+
+fn text(value: &str) -> ParameterValue {
+    ParameterValue::Text(SecretText::new(value))
+}
+
+fn scope(checked: &Checked) -> Option<(&'static str, ParameterValue)> {
+    let value = match &checked.scopes {
+        Scopes::None => return None,
+        Scopes::Joined(scopes) => text(scopes),
+        Scopes::Array(scopes) => ParameterValue::Json(scopes.clone().into()),
+    };
+    Some(("scope", value))
 }
 
 fn extras(parameters: &[ParameterSource], values: &InputValues) -> Option<Vec<ExtraParameter>> {

@@ -70,6 +70,7 @@ pub struct Died;
 impl World {
     pub fn new(keeps: Keeps, policy: RefreshPolicy, lifetime: Option<Duration>, grace: Option<Duration>) -> Self {
         let rules = Rules {
+            starts: if keeps == Keeps::Nothing { Starts::Client } else { Starts::RefreshToken },
             keeps,
             policy,
             suspend: false,
@@ -132,7 +133,10 @@ impl World {
         let inputs = match self.inputs_in_memory.as_ref() == Some(&self.asked_under.inputs) {
             true => InputsSeen::Read(Inputs {
                 binding: &self.binding,
-                seed: (self.rules.keeps != Keeps::Nothing).then(|| (&seed, hash(&seed))),
+                source: match self.rules.starts {
+                    Starts::RefreshToken => Source::Seed(&seed, hash(&seed)),
+                    _ => Source::Client,
+                },
             }),
             false => InputsSeen::Unread,
         };
@@ -264,7 +268,7 @@ impl World {
                     let again = sent.filter(|_| why.class() == Class::Person).and_then(|sent| {
                         refused.push(hash(&sent));
                         let (record, _) = self.state.clone()?;
-                        after_refusal(&self.rules, &record, &refused, hash, self.now)
+                        after_refusal(&self.rules, &record, &refused, hash, self.now, "anew")
                     });
                     match again {
                         Some(next) => base = Some(Box::new(next)),

@@ -10,7 +10,7 @@ use super::{
         Checked, ClientSource, Grant, HeaderSource, InputRef, Output, ParameterSource, RefreshSends, RequestSource,
         Scopes, TextSource, ValueSource,
     },
-    decide::Rules,
+    decide::{Rules, Starts},
     fingerprint,
     merge::{merge_request, merge_response},
     observed::Problem,
@@ -159,6 +159,13 @@ fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
     }
     if spec.grant.client_credentials.is_some() {
         return Ok(Grant::ClientCredentials);
+    }
+    if let Some(grant) = &spec.grant.password {
+        let (username, password) = (input(namespace, &grant.username_secret_ref), &grant.password_secret_ref);
+        return Ok(Grant::Password { username, password: input(namespace, password) });
+    }
+    if let Some(grant) = &spec.grant.custom {
+        return Ok(Grant::Custom { grant_type: grant.grant_type.0.clone() });
     }
     Err(invalid("grant takes exactly one member, such as clientCredentials or refreshToken."))
 }
@@ -326,10 +333,15 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
     let optional =
         |field, text: &Option<crate::api::DurationText>| text.as_deref().map(|text| duration(field, text)).transpose();
     let refresh = spec.refresh.clone().unwrap_or_default();
-    let keeps = match grant {
-        Grant::ClientCredentials => Keeps::Nothing,
-        Grant::RefreshToken { .. } if policy.single_use => Keeps::SingleUse,
-        Grant::RefreshToken { .. } => Keeps::Reusable,
+    let starts = match grant {
+        Grant::RefreshToken { .. } => Starts::RefreshToken,
+        Grant::ClientCredentials | Grant::Custom { .. } => Starts::Client,
+        Grant::Password { .. } => Starts::Password,
+    };
+    let keeps = match starts {
+        Starts::Client => Keeps::Nothing,
+        Starts::RefreshToken | Starts::Password if policy.single_use => Keeps::SingleUse,
+        Starts::RefreshToken | Starts::Password => Keeps::Reusable,
     };
     let margin = match (optional("refresh.before", &refresh.before)?, refresh.before_percent) {
         (Some(before), _) => Margin::Before(before),
@@ -339,13 +351,14 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
     let idle = optional("refreshTokens.idleLifetime", &policy.idle_lifetime)?;
     let whole = optional("refreshTokens.lifetime", &policy.lifetime)?;
     Ok(Rules {
+        starts,
         keeps,
         policy: RefreshPolicy {
             margin,
             earliest: optional("refreshTokens.earliestRefresh", &policy.earliest_refresh)?,
             revokes_access_token: policy.revokes_access_token,
-            idle_lifetime: idle.filter(|_| keeps != Keeps::Nothing),
-            lifetime: whole.filter(|_| keeps != Keeps::Nothing),
+            idle_lifetime: idle.filter(|_| starts == Starts::RefreshToken),
+            lifetime: whole.filter(|_| starts == Starts::RefreshToken),
         },
         suspend: spec.suspend,
         reuse_grace_period: optional("refreshTokens.reuseGracePeriod", &policy.reuse_grace_period)?,

@@ -37,13 +37,6 @@ async fn every_feature_that_is_not_there_yet_is_named() {
         grant("device", "deviceCode", json!({}), "use refreshToken"),
         grant("bearer", "jwtBearer", json!({"privateKeySecretRef": key}), "use clientCredentials"),
         grant("exchange", "tokenExchange", subject, "use clientCredentials"),
-        grant(
-            "password",
-            "password",
-            json!({"usernameSecretRef": key, "passwordSecretRef": key}),
-            "use clientCredentials",
-        ),
-        grant("custom", "custom", json!({"grantType": "a"}), "use clientCredentials"),
         case("fallback", json!({"client": {"fallbackSecretRefs": [key]}}), "client.fallbackSecretRefs", "leave it out"),
         case(
             "certificate",
@@ -101,8 +94,6 @@ async fn promised_manifests_say_what_they_lack() {
         ("tv", "grant.deviceCode"),
         ("registry", "grant.authorizationCode"),
         ("many", "grant.authorizationCode"),
-        ("legacy", "grant.password"),
-        ("server-to-server", "grant.custom"),
     ];
     for (name, feature) in lacking {
         let sentence = format!("This version of oauth-operator does not carry out {feature} yet");

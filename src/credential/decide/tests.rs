@@ -39,7 +39,7 @@ fn case() -> Case {
     let mut record = StateRecord::begin(
         "l".into(),
         binding("c"),
-        &RefreshToken::new("r0"),
+        Some(&RefreshToken::new("r0")),
         hash("r0"),
         None,
         2,
@@ -60,6 +60,7 @@ fn case() -> Case {
     record = record.with_reply("a1", Some(&hash("r0")), Received::Issued(Box::new(issued)));
     Case {
         rules: Rules {
+            starts: Starts::RefreshToken,
             keeps: Keeps::SingleUse,
             policy: RefreshPolicy::default(),
             suspend: false,
@@ -134,7 +135,14 @@ impl Case {
             output_name: "token",
             output: self.output.clone(),
             state,
-            inputs: InputsSeen::Read(Inputs { binding: &self.binding, seed: Some((&seed, hash(self.seed))) }),
+            inputs: InputsSeen::Read(Inputs {
+                binding: &self.binding,
+                source: match self.rules.starts {
+                    Starts::Client => Source::Client,
+                    Starts::RefreshToken => Source::Seed(&seed, hash(self.seed)),
+                    Starts::Password => Source::User(hash(self.seed)),
+                },
+            }),
             seed_taken_by: self.taken_by,
             holder: &holder,
             intent_seen_for: Duration::from_secs(self.intent_seen_for),
@@ -153,7 +161,8 @@ impl Case {
             }
             Plan::Exchange(Exchange { base, .. }) => {
                 let base = base.unwrap();
-                format!("{} of {} after {}", base.refresh_token.unwrap().expose(), base.lineage, base.revision)
+                let token = base.refresh_token.as_ref().map_or("password", |token| token.expose());
+                format!("{token} of {} after {}", base.lineage, base.revision)
             }
             other => format!("{other:?}"),
         }
@@ -210,6 +219,44 @@ fn a_state_and_what_may_be_sent_from_it() {
     }
 }
 
+/// A password can be sent again at any time: whatever speaks against the refresh token begins anew with it.
+#[test]
+fn a_password_begins_anew() {
+    let user = |case: Case| {
+        case.with(|c| {
+            c.rules.starts = Starts::Password;
+            c.status.seed_hash = None;
+        })
+    };
+    let due = || user(case()).with(|c| c.now = 4000);
+    let touched = |case: Case| {
+        case.with(|c| {
+            let OutputSeen::Ours(published) = &mut c.output else { panic!() };
+            published.asked_under.inputs = "before".into();
+        })
+    };
+    for (what, case, expected) in [
+        ("fresh", user(case()), "rest Some(3400)"),
+        ("due", due(), "r1 of l after 3"),
+        ("no state yet", due().with(|c| c.state = None), "password of new after 3"),
+        ("the reply had no refresh token", due().with(|c| c.record().refresh_token = None), "password of l after 3"),
+        ("an open intent", due().with(|c| c.open_intent("other", 3400)), "password of new after 3"),
+        ("a backup", due().with(|c| c.status.revision = Some(4)), "password of new after 4"),
+        ("another client", due().with(|c| c.binding = binding("d")), "password of new after 3"),
+        ("another user", touched(user(case())).with(|c| c.seed = "s"), "password of new after 3"),
+        ("another password", touched(user(case())), "rest Some(3400)"),
+        ("inputs touched, state not in memory", touched(user(case())).with(|c| c.read = false), "ReadState"),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
+    let record = case().state.unwrap();
+    let rules = user(case()).rules;
+    let refused = [hash("r1")];
+    let next = after_refusal(&rules, &record, &refused, |token| hash(token.expose()), at(1010), "anew").unwrap();
+    assert_eq!((next.refresh_token, next.lineage.as_str(), next.revision), (None, "anew", 3));
+    assert_eq!(next.seed_hash, record.seed_hash);
+}
+
 #[test]
 fn an_open_intent_is_judged() {
     let ours = |now| case().with(|c| (c.open_intent("me", 3400), c.now = now).0);
@@ -237,7 +284,7 @@ fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let record = case().record().with_stray("other", "l", Received::Issued(Box::new(stray)));
     let next = |rules: &Rules, refused: &[&str], now| {
         let refused: Vec<String> = refused.iter().map(|token| hash(token)).collect();
-        let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now))?;
+        let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now), "anew")?;
         assert_eq!(next.intent, None);
         let previous = next.previous_refresh_token.map(|token| token.expose().to_owned());
         Some((next.refresh_token.unwrap().expose().to_owned(), previous.unwrap()))

@@ -23,6 +23,7 @@ fn at(second: i64) -> Timestamp {
 
 fn rules(keeps: Keeps) -> Rules {
     Rules {
+        starts: if keeps == Keeps::Nothing { Starts::Client } else { Starts::RefreshToken },
         keeps,
         policy: RefreshPolicy::default(),
         suspend: false,
@@ -94,6 +95,15 @@ fn what_was_not_spent_is_tried_again_as_its_class_says() {
     ] {
         assert_eq!(say(|seen| not_spent(&rules(keeps), seen, why.clone(), at(NOW))), expected, "{keeps:?} {why:?}");
     }
+}
+
+#[test]
+fn a_refused_password_is_sent_again_hourly() {
+    let user = Rules { starts: Starts::Password, ..rules(Keeps::SingleUse) };
+    let refused = say(|seen| not_spent(&user, seen, refused(ErrorCode::InvalidGrant), at(NOW)));
+    assert_eq!(refused, (Reason::InvalidGrant, true, Some(3600)));
+    let cut = say(|seen| unknown(&user, seen, Why::Request(Failure::Cut), None, at(NOW)));
+    assert_eq!(cut, (Reason::OutcomeUnknown, false, Some(2)), "the password is sent again, and nothing is lost");
 }
 
 #[test]

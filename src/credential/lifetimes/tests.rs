@@ -32,7 +32,7 @@ fn issued(obtained: i64, refresh_token_ends: Option<i64>) -> Issued {
 /// The state after these replies, of a lineage that began at 0.
 fn record(replies: &[Issued]) -> StateRecord {
     let seed = RefreshToken::new("seed");
-    let begun = StateRecord::begin("l".into(), Default::default(), &seed, "hash".into(), None, 0, at(0));
+    let begun = StateRecord::begin("l".into(), Default::default(), Some(&seed), "hash".into(), None, 0, at(0));
     replies.iter().fold(begun, |record, reply| record.with_reply("a", None, Received::Issued(Box::new(reply.clone()))))
 }
 

@@ -32,7 +32,7 @@ fn record(lineage: &str, token: &str) -> StateRecord {
     StateRecord::begin(
         lineage.into(),
         binding,
-        &RefreshToken::new(token),
+        Some(&RefreshToken::new(token)),
         format!("hash of {token}"),
         None,
         0,
@@ -237,7 +237,7 @@ impl Surroundings {
                 next.put(StateRecord::begin(
                     "newer".into(),
                     Binding::default(),
-                    &seed,
+                    Some(&seed),
                     hash,
                     former,
                     0,

@@ -1,0 +1,138 @@
+//! The grants beside a given refresh token and client credentials, against oidc-provider.
+
+use oauth_operator::api::ConditionType;
+use serde_json::{Value, json};
+
+use super::manifests::{MACHINES, machine};
+use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, text};
+
+/// A password credential for the client `user-post`, with its input Secret `<name>-input`.
+fn password(name: &str, oidc: &Oidc, user: &str, password: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}-input}}
+stringData: {{client_secret: user-post-secret, username: {user}, password: {password}}}
+---
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthCredential
+metadata: {{name: {name}}}
+spec:
+  provider: {{issuer: "{issuer}"}}
+  client:
+    id: user-post
+    secretRef: {{name: {name}-input, key: client_secret}}
+    authentication: client_secret_post
+  grant:
+    password:
+      usernameSecretRef: {{name: {name}-input, key: username}}
+      passwordSecretRef: {{name: {name}-input, key: password}}
+"#,
+        issuer = oidc.issuer
+    )
+}
+
+async fn started(name: &str) -> (Namespace, Oidc, Operator) {
+    let namespace = Cluster::shared().await.namespace(name).await;
+    let oidc = Oidc::start(&[]).await;
+    let operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    (namespace, oidc, operator)
+}
+
+/// What was asked for, and with which status: one entry a request.
+async fn asked(oidc: &Oidc) -> Vec<String> {
+    let entry = |entry: &Value| format!("{} {}", entry["grant_type"].as_str().unwrap_or("?"), entry["status"]);
+    oidc.log().await.iter().map(entry).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_sent_once_and_again_when_its_refresh_token_is_refused() {
+    let (namespace, oidc, mut operator) = started("grant-password").await;
+    namespace.apply(&password("legacy", &oidc, "robot", "robot-password")).await;
+    namespace.ready("legacy").await;
+    assert_eq!(namespace.status("legacy").await.seed_hash, None, "a user's name is not told");
+    let lineage = namespace.state("legacy").await["lineage"].clone();
+
+    namespace.request_refresh("legacy", "2026-01-01T00:00:00Z").await;
+    namespace.revision("legacy", 2, SOON).await;
+    operator.restart().await;
+    namespace.request_refresh("legacy", "2026-01-01T00:00:01Z").await;
+    namespace.revision("legacy", 3, SOON).await;
+    assert_eq!(asked(&oidc).await, ["password 200", "refresh_token 200", "refresh_token 200"]);
+    assert_eq!(namespace.state("legacy").await["lineage"], lineage);
+
+    // The grant is revoked at the server.
+    let token = namespace.state("legacy").await["refreshToken"].as_str().unwrap().to_owned();
+    let form = [("token", token.as_str()), ("client_id", "user-post"), ("client_secret", "user-post-secret")];
+    let revoked = reqwest::Client::builder().no_proxy().build().unwrap();
+    let revoked = revoked.post(format!("{}/token/revocation", oidc.issuer)).form(&form).send().await.unwrap();
+    assert!(revoked.status().is_success());
+    namespace.request_refresh("legacy", "2026-01-01T00:00:02Z").await;
+    let credential = namespace.revision("legacy", 4, SOON).await;
+    assert!(credential.is(ConditionType::Ready) && credential.is(ConditionType::Refreshed));
+    assert_eq!(asked(&oidc).await[3..], ["refresh_token 400", "password 200"]);
+    assert_ne!(namespace.state("legacy").await["lineage"], lineage);
+
+    // Another user's token is another one; another password is not.
+    let before = namespace.value("legacy-token", "access_token").await;
+    namespace.apply(&password("legacy", &oidc, "someone", "someone-password")).await;
+    namespace.revision("legacy", 5, SOON).await;
+    assert_ne!(namespace.value("legacy-token", "access_token").await, before);
+    assert_eq!((asked(&oidc).await[5..].to_vec(), oidc.replays().await), (vec!["password 200".to_owned()], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_not_tried_again_and_again() {
+    let (namespace, oidc, operator) = started("grant-password-wrong").await;
+    namespace.apply(&password("wrong", &oidc, "robot", "hunter2")).await;
+    let said = namespace.reason("wrong", ConditionType::Stalled, "InvalidGrant").await;
+    assert!(said.message(ConditionType::Stalled).contains("correct the user's name and password"));
+    let next = said.status.unwrap().next_refresh_time.unwrap().duration_since(jiff::Timestamp::now());
+    assert!(next.as_secs() > 3500, "{next}");
+    assert_eq!(asked(&oidc).await, ["password 400"; 1]);
+    namespace.apply(&password("wrong", &oidc, "robot", "robot-password")).await;
+    namespace.ready("wrong").await;
+    assert!(!operator.log().contains("hunter2") && !operator.log().contains("robot-password"));
+}
+
+/// Without a refresh token in the reply, the password is what every token costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_without_a_refresh_token_is_sent_each_time() {
+    let (namespace, oidc, _operator) = started("grant-password-once").await;
+    let spec = password("once", &oidc, "robot", "robot-password")
+        .replace("id: user-post", "id: user-once")
+        .replace("    secretRef: {name: once-input, key: client_secret}\n", "")
+        .replace("authentication: client_secret_post", "authentication: none");
+    namespace.apply(&spec).await;
+    namespace.ready("once").await;
+    namespace.request_refresh("once", "2026-01-01T00:00:00Z").await;
+    namespace.revision("once", 2, SOON).await;
+    assert_eq!(asked(&oidc).await, ["password 200", "password 200"]);
+    // What is published is kept, so that it can be restored without a request.
+    let token = namespace.value("once-token", "access_token").await;
+    namespace.delete_secret("once-token").await;
+    namespace
+        .secret_until("once-token", "restored", |secret| text(secret, "access_token") == Some(token.clone()))
+        .await;
+    assert_eq!(asked(&oidc).await.len(), 2);
+}
+
+/// Any grant that is one request, here one that the server knows well; the provider's and the credential's parameters go along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_grant_is_one_request() {
+    let (namespace, oidc, _operator) = started("grant-custom").await;
+    let spec = machine("custom", "post", &oidc.token_url(), "  scopes: [read]\n  parameters: [{name: x, value: y}]")
+        .replace("clientCredentials: {}", "custom: {grantType: client_credentials}");
+    namespace.apply(&format!("{MACHINES}\n---\n{spec}")).await;
+    namespace.ready("custom").await;
+    namespace.request_refresh("custom", "2026-01-01T00:00:00Z").await;
+    let credential = namespace.revision("custom", 2, SOON).await;
+    assert_eq!(credential.status.unwrap().scopes, ["read"]);
+    assert_eq!(asked(&oidc).await, ["client_credentials 200", "client_credentials 200"]);
+
+    let wrong = json!({"spec": {"grant": {"custom": {"grantType": "account_credentials"}}}});
+    namespace.patch_credential("custom", &wrong).await;
+    let said = namespace.reason("custom", ConditionType::Stalled, "InvalidSpec").await;
+    assert!(said.message(ConditionType::Stalled).contains("unsupported_grant_type"));
+}
