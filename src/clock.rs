@@ -35,4 +35,28 @@ impl Moment {
     pub fn now() -> Self {
         Self { wall: Timestamp::now(), boot: BootTime::now() }
     }
+
+    /// How far the wall clock was set back since `earlier`.
+    pub fn set_back_since(self, earlier: Self) -> Duration {
+        let passed = self.boot.0.saturating_sub(earlier.boot.0);
+        let expected = earlier.wall.checked_add(passed).unwrap_or(Timestamp::MAX);
+        Duration::try_from(expected.duration_since(self.wall)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_is_told_from_one_that_goes_on() {
+        let at = |wall, boot| Moment {
+            wall: Timestamp::from_second(wall).unwrap_or_default(),
+            boot: BootTime(Duration::from_secs(boot)),
+        };
+        let start = at(1_000_000, 50);
+        assert_eq!(at(1_000_010, 60).set_back_since(start), Duration::ZERO);
+        assert_eq!(at(1_003_610, 60).set_back_since(start), Duration::ZERO);
+        assert_eq!(at(996_410, 60).set_back_since(start), Duration::from_secs(3600));
+    }
 }

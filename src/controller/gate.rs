@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use governor::{
@@ -20,7 +20,6 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::key::Key;
-use crate::credential::schedule::{between, later};
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +76,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 #[derive(Default)]
 struct Lane {
     waiting: BTreeSet<(Timestamp, Key)>,
-    blocked_until: Option<Timestamp>,
+    blocked_until: Option<Instant>,
 }
 
 /// The right to make one exchange. Given back when dropped.
@@ -99,7 +98,7 @@ impl Gate {
     }
 
     /// Asks for `key`, whose token expires at `deadline`, to be let through. None: it waits, and `next` will name it.
-    pub fn enter(&self, key: &Key, id: &LaneId, deadline: Timestamp, now: Timestamp) -> Option<Permit> {
+    pub fn enter(&self, key: &Key, id: &LaneId, deadline: Timestamp) -> Option<Permit> {
         let mut lanes = self.lanes();
         lanes.unpark(key);
         match lanes.granted.remove(key) {
@@ -115,7 +114,7 @@ impl Gate {
         let room = lanes.has_room(&id.origin, self.0.bounds);
         let lane = lanes.lane(id);
         let first = lane.waiting.first().is_none_or(|(soonest, _)| *soonest >= deadline);
-        if room && first && lanes.admits(id, now) {
+        if room && first && lanes.admits(id, Instant::now()) {
             return Some(self.admit(&mut lanes, &id.origin));
         }
         lanes.lane(id).waiting.insert((deadline, key.clone()));
@@ -139,12 +138,12 @@ impl Gate {
     /// The keys that may go now, each with a permit put aside for it. Waits until there is one.
     pub async fn next(&self) -> Vec<Key> {
         loop {
-            let now = Timestamp::now();
+            let now = Instant::now();
             let (keys, unblocked) = self.grant(now);
             if !keys.is_empty() {
                 return keys;
             }
-            let pause = unblocked.map_or(Duration::from_secs(60), |until| between(now, until));
+            let pause = unblocked.map_or(Duration::from_secs(60), |until| until.saturating_duration_since(now));
             // Either way the lanes are looked at again.
             let _ = tokio::time::timeout(pause, self.0.changed.notified()).await;
         }
@@ -155,7 +154,7 @@ impl Gate {
         self.lanes().parked.len()
     }
 
-    fn grant(&self, now: Timestamp) -> (Vec<Key>, Option<Timestamp>) {
+    fn grant(&self, now: Instant) -> (Vec<Key>, Option<Instant>) {
         let mut lanes = self.lanes();
         let mut keys = Vec::new();
         while let Some((id, entry)) = lanes.soonest(self.0.bounds, now) {
@@ -217,7 +216,7 @@ impl Lanes {
     }
 
     /// Counts one request against the limit, or says until when the lane is blocked.
-    fn admits(&mut self, id: &LaneId, now: Timestamp) -> bool {
+    fn admits(&mut self, id: &LaneId, now: Instant) -> bool {
         if self.lane(id).blocked_until.is_some_and(|until| until > now) {
             return false;
         }
@@ -225,7 +224,7 @@ impl Lanes {
             let new = || RateLimiter::direct(limit.1.quota());
             self.limiters.entry(limit.clone()).or_insert_with(new).check().err()
         });
-        let until = refused.map(|refused| later(now, refused.wait_time_from(DefaultClock::default().now())));
+        let until = refused.map(|refused| now + refused.wait_time_from(DefaultClock::default().now()));
         self.lane(id).blocked_until = until;
         until.is_none()
     }
@@ -244,7 +243,7 @@ impl Lanes {
     }
 
     /// Over all lanes with room, who expires first.
-    fn soonest(&self, bounds: Bounds, now: Timestamp) -> Option<(LaneId, (Timestamp, Key))> {
+    fn soonest(&self, bounds: Bounds, now: Instant) -> Option<(LaneId, (Timestamp, Key))> {
         self.lanes
             .iter()
             .filter(|(id, lane)| {

@@ -129,7 +129,7 @@ impl Controller {
         // Its issuer was asked meanwhile.
         let refreshes = plan.base.as_ref().is_some_and(|base| base.refresh_token.is_some());
         let Some(lane) = lane(checked, refreshes) else { return Ok(Next::Again) };
-        let Some(permit) = self.gate.enter(key, &lane, plan.deadline, view.now) else {
+        let Some(permit) = self.gate.enter(key, &lane, plan.deadline) else {
             return self.wait_in_line(key, prepared, view).await;
         };
         // From here on the gate bounds it.

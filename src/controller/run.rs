@@ -26,6 +26,7 @@ use super::{
     watch,
 };
 use crate::{
+    clock::Moment,
     credential::schedule::{between, later},
     oauth::transport::Transport,
     operate::{
@@ -43,6 +44,8 @@ const PASSES: usize = 64;
 const PER_ORIGIN: usize = 32;
 /// The pause after a pass that panicked: a defect of ours, which trying at once won't mend.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
+/// A wall clock that is set back by more than this leaves what was planned by it for too long.
+const SET_BACK: Duration = Duration::from_secs(1);
 /// How often the counts of credentials are taken.
 const CENSUS: Duration = Duration::from_secs(10);
 
@@ -120,6 +123,7 @@ impl Controller {
     /// Passes over what is due, until the Lease is lost or the process is asked to end.
     async fn lead(self: &Arc<Self>, passes: &mut JoinSet<()>, shutdown: &Shutdown) {
         let room = Arc::new(Semaphore::new(PASSES));
+        let mut looked = Moment::now();
         loop {
             while passes.try_join_next().is_some() {}
             let permit = tokio::select! {
@@ -129,7 +133,13 @@ impl Controller {
             };
             // The semaphore is never closed.
             let Ok(permit) = permit else { return };
-            let now = Timestamp::now();
+            let moment = Moment::now();
+            if moment.set_back_since(std::mem::replace(&mut looked, moment)) > SET_BACK {
+                tracing::warn!("the wall clock was set back: every credential is looked at again");
+                let keys = self.store().keys();
+                self.wake(&keys);
+            }
+            let now = moment.wall;
             let (taken, due, depth) = {
                 let mut queue = self.queue();
                 let depth = queue.depth(now);

@@ -19,6 +19,9 @@ mod tests;
 /// The clocks of two processes may be read this far apart around a send (rule 2).
 pub const FENCE: Duration = Duration::from_secs(5);
 
+/// A clock that stands this far before what was written by it was set back; less is two replicas' difference.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// The least time between a token and the one that restores an output in its place.
 const RESTORE_PAUSE: Duration = Duration::from_secs(10);
 
@@ -202,7 +205,14 @@ fn intent_is_open(seen: &Observed<'_>) -> bool {
 pub fn refresh_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
     let obtained = seen.status.last_refresh_time?;
     let (expires, refresh_token_ends) = (seen.status.expiration_time, seen.status.refresh_token_expiration_time);
-    rules.policy.refresh_at(obtained, expires, refresh_token_ends, seen.jitter)
+    let due = rules.policy.refresh_at(obtained, expires, refresh_token_ends, seen.jitter)?;
+    // What was planned by the former clock would come too late.
+    Some(if was_set_back(obtained, seen.now) { due.min(seen.now) } else { due })
+}
+
+/// Whether the clock was set back since it was read as `then`.
+fn was_set_back(then: Timestamp, now: Timestamp) -> bool {
+    then > later(now, SET_BACK)
 }
 
 /// After a failure: until when no request may be made. None: there was none, or its time has come, or what it read has
@@ -215,7 +225,8 @@ fn held_back(seen: &Observed<'_>) -> Option<Option<Timestamp>> {
     // A person's wish overrides a backoff, not a server's Retry-After and not a lost grant.
     let limited = refreshed_reason(seen) == Some(Reason::RateLimited.as_str());
     let wish = seen.refresh_is_requested() && status.next_refresh_time.is_some() && !limited;
-    if changed || wish {
+    let planned_by_another_clock = status.last_failure_time.is_some_and(|failed| was_set_back(failed, seen.now));
+    if changed || wish || planned_by_another_clock && status.next_refresh_time.is_some() {
         return None;
     }
     match status.next_refresh_time {
@@ -346,14 +357,17 @@ fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Inte
 /// Rule 5: when a token whose fate is unknown may be sent again. `serving`: the published token, while it is valid. One that
 /// never expires has no end to wait for: beside it the backoff alone counts.
 pub fn replay_at(rules: &Rules, started_at: Timestamp, serving: Option<&Issued>, now: Timestamp) -> Timestamp {
-    let in_grace = rules
-        .reuse_grace_period
-        .and_then(|grace| grace.checked_sub(FENCE + rules.request_timeout))
-        .is_some_and(|safe| now < later(started_at, safe));
+    let in_grace = rules.reuse_grace_period.is_some_and(|grace| is_within(grace, rules, started_at, now));
     match serving.and_then(|issued| Some((issued.obtained_at, issued.expires_at?))) {
         Some((obtained, expires)) if !in_grace => rules.policy.last_call(obtained, expires).max(now),
         _ => now,
     }
+}
+
+/// Whether a grace that began at `start` surely still runs when a request that is sent now arrives. A start in the future
+/// tells of a clock that was set back, and nothing of the grace.
+fn is_within(grace: Duration, rules: &Rules, start: Timestamp, now: Timestamp) -> bool {
+    start <= later(now, FENCE) && now < later(start, grace.saturating_sub(FENCE + rules.request_timeout))
 }
 
 /// What the status says while a replay is put off.
@@ -394,9 +408,11 @@ pub fn after_refusal(
         return Some(adopted.without_intent());
     }
     let grace = rules.reuse_grace_period.filter(|_| !rules.grace_ends_on_use);
-    let in_grace = record.issued.as_ref().zip(grace).is_some_and(|(issued, grace)| {
-        now < later(issued.obtained_at, grace.saturating_sub(FENCE + rules.request_timeout))
-    });
+    let in_grace = record
+        .issued
+        .as_ref()
+        .zip(grace)
+        .is_some_and(|(issued, grace)| is_within(grace, rules, issued.obtained_at, now));
     // The refused one is kept, in the other's place: a server may be wrong for a while.
     if in_grace && untried(&record.previous_refresh_token) {
         return Some(StateRecord {

@@ -1,7 +1,7 @@
 //! A wall clock that a test sets while the operator runs, by libfaketime (Debian: faketime). The monotonic and the boot-time
 //! clock stay as they are: nobody can set those on a real machine either.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -45,5 +45,12 @@ impl Clock {
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ]
+    }
+
+    /// What libfaketime leaves behind of a process that was killed, and trips over when another gets its number.
+    pub fn clean_up(pid: u32) {
+        for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+            drop(std::fs::remove_file(Path::new("/dev/shm").join(name)));
+        }
     }
 }

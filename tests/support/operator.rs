@@ -113,6 +113,7 @@ impl Operator {
     pub fn kill(&mut self) {
         drop(self.child.kill());
         self.child.wait().unwrap();
+        Clock::clean_up(self.child.id());
     }
 
     /// The present process.
@@ -178,6 +179,7 @@ impl Drop for Operator {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        Clock::clean_up(self.child.id());
         if std::thread::panicking() {
             let log = locked(&self.log);
             let lines: Vec<_> = log.lines().collect();

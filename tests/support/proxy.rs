@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Cluster;
+pub use watches::Gone;
 use watches::Watches;
 
 /// The writes of a single-use refresh, in their order, and the read that settles one in doubt.

@@ -22,37 +22,36 @@ fn limited(origin: &str, burst: u32) -> LaneId {
 
 impl Gate {
     fn grants(&self) -> Vec<String> {
-        self.grant(Timestamp::now()).0.iter().map(|key| key.name.to_string()).collect()
+        self.grant(Instant::now()).0.iter().map(|key| key.name.to_string()).collect()
     }
 }
 
 #[test]
 fn one_origin_that_hangs_delays_no_other() {
     let gate = Gate::new(10, 2);
-    let now = at(0);
-    let held: Vec<_> = (0..2).map(|n| gate.enter(&key(n), &lane("slow"), at(100), now).unwrap()).collect();
-    assert!(gate.enter(&key("third"), &lane("slow"), at(1), now).is_none());
-    assert!(gate.enter(&key("other"), &lane("fast"), at(100), now).is_some());
+    let held: Vec<_> = (0..2).map(|n| gate.enter(&key(n), &lane("slow"), at(100)).unwrap()).collect();
+    assert!(gate.enter(&key("third"), &lane("slow"), at(1)).is_none());
+    assert!(gate.enter(&key("other"), &lane("fast"), at(100)).is_some());
     assert_eq!(gate.waiting(), 1);
     drop(held);
     assert_eq!(gate.grants(), ["third"]);
-    assert!(gate.enter(&key("third"), &lane("slow"), at(1), now).is_some());
+    assert!(gate.enter(&key("third"), &lane("slow"), at(1)).is_some());
     assert_eq!(gate.waiting(), 0);
 }
 
 #[test]
 fn the_soonest_to_expire_goes_first_over_all_lanes() {
     let gate = Gate::new(1, 1);
-    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
+    let held = gate.enter(&key("first"), &lane("a"), at(0));
     for (name, origin, deadline) in [("late", "a", 30), ("soon", "b", 10), ("middle", "c", 20)] {
-        assert!(gate.enter(&key(name), &lane(origin), at(deadline), at(0)).is_none());
+        assert!(gate.enter(&key(name), &lane(origin), at(deadline)).is_none());
     }
     drop(held);
     for name in ["soon", "middle", "late"] {
         assert_eq!(gate.grants(), [name]);
         // The permit is put aside: nobody else gets it meanwhile.
-        assert!(gate.enter(&key("pushy"), &lane("d"), at(40), at(0)).is_none());
-        assert!(gate.enter(&key(name), &lane("a"), at(0), at(0)).is_some() || name != "late");
+        assert!(gate.enter(&key("pushy"), &lane("d"), at(40)).is_none());
+        assert!(gate.enter(&key(name), &lane("a"), at(0)).is_some() || name != "late");
         gate.leave(&key(name));
     }
     assert_eq!(gate.grants(), ["pushy"]);
@@ -61,22 +60,22 @@ fn the_soonest_to_expire_goes_first_over_all_lanes() {
 #[test]
 fn who_comes_later_does_not_overtake() {
     let gate = Gate::new(2, 1);
-    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
-    assert!(gate.enter(&key("soon"), &lane("a"), at(10), at(0)).is_none());
+    let held = gate.enter(&key("first"), &lane("a"), at(0));
+    assert!(gate.enter(&key("soon"), &lane("a"), at(10)).is_none());
     drop(held);
-    assert!(gate.enter(&key("late"), &lane("a"), at(20), at(0)).is_none());
+    assert!(gate.enter(&key("late"), &lane("a"), at(20)).is_none());
     assert_eq!(gate.grants(), ["soon"]);
 }
 
 #[test]
 fn a_permit_is_for_one_server() {
     let gate = Gate::new(9, 1);
-    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
-    assert!(gate.enter(&key("moves"), &lane("a"), at(10), at(0)).is_none());
+    let held = gate.enter(&key("first"), &lane("a"), at(0));
+    assert!(gate.enter(&key("moves"), &lane("a"), at(10)).is_none());
     drop(held);
     assert_eq!(gate.grants(), ["moves"]);
-    let busy = gate.enter(&key("busy"), &lane("b"), at(0), at(0));
-    assert!(gate.enter(&key("moves"), &lane("b"), at(10), at(0)).is_none(), "the spec names another server by now");
+    let busy = gate.enter(&key("busy"), &lane("b"), at(0));
+    assert!(gate.enter(&key("moves"), &lane("b"), at(10)).is_none(), "the spec names another server by now");
     assert_eq!(gate.lanes().active_by_origin, HashMap::from([("b".to_owned(), 1)]));
     drop(busy);
     assert_eq!(gate.grants(), ["moves"]);
@@ -85,12 +84,12 @@ fn a_permit_is_for_one_server() {
 #[test]
 fn a_slow_exchange_counts_against_its_origin_only() {
     let gate = Gate::new(1, 1);
-    let mut slow = gate.enter(&key("slow"), &lane("a"), at(0), at(0)).unwrap();
-    assert!(gate.enter(&key("b"), &lane("b"), at(0), at(0)).is_none());
+    let mut slow = gate.enter(&key("slow"), &lane("a"), at(0)).unwrap();
+    assert!(gate.enter(&key("b"), &lane("b"), at(0)).is_none());
     slow.step_aside();
     slow.step_aside();
     assert_eq!(gate.grants(), ["b"]);
-    assert!(gate.enter(&key("a"), &lane("a"), at(0), at(0)).is_none());
+    assert!(gate.enter(&key("a"), &lane("a"), at(0)).is_none());
     drop(slow);
     assert_eq!(gate.lanes().active, 1);
 }
@@ -98,8 +97,8 @@ fn a_slow_exchange_counts_against_its_origin_only() {
 #[test]
 fn a_rate_limit_is_the_provider_objects() {
     let gate = Gate::new(9, 9);
-    let now = Timestamp::now();
-    let enter = |name: &str, id: &LaneId| gate.enter(&key(name), id, at(0), now).is_some();
+    let now = Instant::now();
+    let enter = |name: &str, id: &LaneId| gate.enter(&key(name), id, at(0)).is_some();
     assert!(enter("a", &limited("token", 2)));
     // A refresh goes to another endpoint, and counts all the same.
     assert!(enter("b", &limited("refresh", 2)));
@@ -108,7 +107,7 @@ fn a_rate_limit_is_the_provider_objects() {
     assert!(enter("e", &lane("token")), "another provider of the same server");
     let (granted, unblocked) = gate.grant(now);
     assert!(granted.is_empty());
-    let wait = between(now, unblocked.unwrap());
+    let wait = unblocked.unwrap() - now;
     assert!(wait > Duration::from_secs(3500) && wait < Duration::from_secs(3700), "{wait:?}");
 }
 
@@ -118,7 +117,7 @@ fn no_rate_overflows_the_limiter() {
         let number = |number| NonZeroU32::new(number).unwrap();
         let rate = Rate { requests: number(requests), per: Duration::from_secs(per), burst: number(burst) };
         let id = LaneId { origin: "a".into(), limit: Some(("p".into(), rate)) };
-        assert!(Gate::new(1, 1).enter(&key("a"), &id, at(0), at(0)).is_some());
+        assert!(Gate::new(1, 1).enter(&key("a"), &id, at(0)).is_some());
     }
 }
 
@@ -152,7 +151,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Enter(name, origin, deadline) => {
-                    held.extend(gate.enter(&key(name), &lane(&origin.to_string()), at(deadline), at(0)));
+                    held.extend(gate.enter(&key(name), &lane(&origin.to_string()), at(deadline)));
                 }
                 Step::Leave(name) => gate.leave(&key(name)),
                 Step::Drop(which) if which < held.len() => drop(held.swap_remove(which)),
@@ -162,7 +161,7 @@ proptest! {
                     gate.grants();
                     // Who still waits has no room, or someone before it who has none.
                     let lanes = gate.lanes();
-                    prop_assert!(lanes.soonest(gate.0.bounds, at(0)).is_none());
+                    prop_assert!(lanes.soonest(gate.0.bounds, Instant::now()).is_none());
                 }
             }
             let lanes = gate.lanes();
@@ -189,8 +188,8 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn next_names_who_may_go_when_a_permit_comes_back() {
     let gate = Gate::new(1, 1);
-    let held = gate.enter(&key("first"), &lane("a"), at(0), at(0));
-    assert!(gate.enter(&key("second"), &lane("a"), at(0), at(0)).is_none());
+    let held = gate.enter(&key("first"), &lane("a"), at(0));
+    assert!(gate.enter(&key("second"), &lane("a"), at(0)).is_none());
     let next = tokio::spawn({
         let gate = gate.clone();
         async move { gate.next().await }

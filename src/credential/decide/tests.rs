@@ -278,6 +278,39 @@ fn an_open_intent_is_judged() {
     }
 }
 
+/// What is planned by a clock that is an hour ahead would be an hour late once it is right.
+#[test]
+fn a_clock_that_was_set_back() {
+    let failed = |now| {
+        case().with(|c| {
+            c.now = now;
+            (c.status.failed_attempts, c.status.failed_inputs_hash) = (Some(1), Some("..".into()));
+            (c.status.last_failure_time, c.status.next_refresh_time) = (Some(at(4000)), Some(at(4005)));
+        })
+    };
+    let intended = |now| {
+        case().with(|c| {
+            c.open_intent("me", 3400);
+            (c.now, c.rules.reuse_grace_period) = (now, Some(Duration::from_secs(100)));
+        })
+    };
+    for (what, case, expected) in [
+        ("before its token was obtained", case().with(|c| c.now = 939), "r1 of l after 3"),
+        ("by less than replicas differ", case().with(|c| c.now = 940), "rest Some(3400)"),
+        ("a failure", failed(4001), "rest Some(4005)"),
+        ("before the failure", failed(3939), "r1 of l after 3"),
+        (
+            "before a failure that waits for a person",
+            failed(3939).with(|c| c.status.next_refresh_time = None),
+            "rest None",
+        ),
+        ("before the intent: nothing is known of the grace", intended(3394), "OutcomeUnknown Some(4480) false"),
+        ("by less than the fence", intended(3395), "r1 of l after 3"),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
+}
+
 #[test]
 fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let stray = Issued { refresh_token: Some(RefreshToken::new("c1")), ..case().record().issued.clone().unwrap() };

@@ -1,6 +1,6 @@
 //! One request and its reply over one connection, which is closed afterwards.
 
-use std::{fmt, time::Duration};
+use std::{fmt, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 use url::{Origin, Position};
 use zeroize::Zeroizing;
 
@@ -31,6 +31,10 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// The largest head of a reply, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
+/// A time-out that is noticed later than this was slept through: the process stood still.
+const NOTICED_LATE: Duration = Duration::from_secs(1);
+/// What arrived meanwhile is read, if that takes no longer than this.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A connection over which nothing of a request has been sent.
 pub struct Connection {
@@ -85,7 +89,7 @@ impl Connection {
             return Err(EgressDenial::OtherOrigin.into());
         }
         let request = wire_request(request)?;
-        let deadline = Instant::now() + self.request_timeout;
+        let mut deadline = Deadline { at: Instant::now() + self.request_timeout, extended: false };
         let (gate, passage) = Gate::new(self.io, fence);
         let exchange = async {
             let mut builder = http1::Builder::new();
@@ -98,7 +102,7 @@ impl Connection {
             }));
             Ok((sender.send_request(request).await?, driver, sender))
         };
-        let (reply, _driver, _sender) = match timeout_at(deadline, exchange).await {
+        let (reply, _driver, _sender) = match deadline.hold(exchange).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(no_reply(&passage, &error)),
             Err(_) => return Err(unless_unsent(&passage, NotSent::TimedOut, Failure::TimedOut)),
@@ -106,12 +110,33 @@ impl Connection {
         // A reply without a request is not one to believe.
         let sent = passage.settle().map_err(|_| Failure::NotSent(NotSent::Cut))?;
         let (head, body) = reply.into_parts();
-        let body = match read_body(body, deadline).await {
+        let body = match deadline.hold(read_body(body)).await.unwrap_or(Err(Failure::TimedOut)) {
             Err(_) if is_told_by_status(head.status) => Zeroizing::default(),
             read => read?,
         };
         let (sent_at, fence_to_send) = (sent.at, sent.took);
         Ok(RawReply { status: head.status, headers: head.headers, body, sent_at, fence_to_send })
+    }
+}
+
+/// The end of the time for a whole exchange.
+struct Deadline {
+    at: Instant,
+    extended: bool,
+}
+
+impl Deadline {
+    /// Waits no longer than until the deadline. A process that stood still past it may have the reply in its socket: once, it
+    /// takes a last look.
+    async fn hold<T>(&mut self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut what = pin!(what);
+        match timeout_at(self.at, &mut what).await {
+            Err(_) if !self.extended && self.at.elapsed() > NOTICED_LATE => {
+                *self = Self { at: Instant::now() + LAST_LOOK, extended: true };
+                timeout_at(self.at, what).await
+            }
+            ended => ended,
+        }
     }
 }
 
@@ -157,9 +182,9 @@ fn unless_unsent(passage: &Passage, unsent: NotSent, sent: Failure) -> Failure {
 }
 
 /// The room for the body is made once, so that no copy of it is left behind.
-async fn read_body(mut body: Incoming, deadline: Instant) -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn read_body(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut read = Zeroizing::new(Vec::with_capacity(MAX_BODY));
-    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Failure::TimedOut)? {
+    while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::Truncated)?;
         let Some(data) = frame.data_ref() else { continue };
         if read.len() + data.len() > MAX_BODY {

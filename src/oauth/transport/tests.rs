@@ -249,6 +249,39 @@ async fn slow_replies() {
     }
 }
 
+/// The reply came in time, while nobody here could look.
+#[tokio::test]
+async fn a_process_that_stood_still_past_its_time_out_reads_what_has_come() {
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"refresh_token=r") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            got.extend(byte);
+        }
+        arrived.send(()).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    });
+    let url = format!("http://{address}/token");
+    let transport = transport(config(&["127.0.0.0/8"]));
+    let connection = transport.connect(&target(&url)).await.unwrap();
+    // On this runtime's one thread nothing else happens meanwhile.
+    let standstill = async {
+        while arrival.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        std::thread::sleep(Duration::from_millis(1600));
+    };
+    let (reply, ()) = tokio::join!(connection.send(request(&url), |_| true), standstill);
+    assert_eq!(reply.unwrap().body.as_slice(), b"{}");
+    server.join().unwrap();
+}
+
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let elsewhere = serve(reply("200 OK", "{}")).await;

@@ -31,6 +31,8 @@ pub enum Symptom {
     Close,
     /// The connection is torn down (RST), with no reply.
     Reset,
+    /// A head that comes one byte at a time, with this pause after each, and never ends. Over plain http only.
+    SlowHead(Duration),
     /// Another answer: a status, a proxy's page, HTML with 200.
     Answer(Reply),
 }

@@ -22,6 +22,8 @@ pub struct Hover {
     pub redirect_uri: String,
     /// Sent as `expires_in`, in whole seconds.
     pub access_token_lifetime: Duration,
+    /// How long a refresh token still works after its first use. Hover has no such grace: None.
+    pub reuse_grace_period: Option<Duration>,
     /// Hover's are valid until they are spent: None.
     pub refresh_token_lifetime: Option<Duration>,
     pub code_lifetime: Duration,
@@ -37,6 +39,7 @@ impl Default for Hover {
             client_secret: "s3cr3t".to_owned(),
             redirect_uri: "https://oauth.example.com/oauth/callback".to_owned(),
             access_token_lifetime: Duration::from_hours(2),
+            reuse_grace_period: None,
             refresh_token_lifetime: None,
             code_lifetime: Duration::from_mins(10),
             integrations: true,
@@ -117,7 +120,8 @@ fn exchange(hover: &Hover, ledger: &mut Ledger, request: &Recorded) -> Result<Re
     if let Some(redirect_uri) = fields.get("redirect_uri") {
         check_redirect_uri(hover, redirect_uri)?;
     }
-    ledger.spend(kind, &hover.client_id, token).map_err(|invalid| format!("{kind:?} {invalid:?}"))?;
+    let grace = hover.reuse_grace_period.filter(|_| kind == Kind::RefreshToken);
+    ledger.spend(kind, &hover.client_id, token, grace).map_err(|invalid| format!("{kind:?} {invalid:?}"))?;
     Ok(issue(hover, ledger))
 }
 

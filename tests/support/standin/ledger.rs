@@ -25,7 +25,7 @@ struct Entry {
     kind: Kind,
     owner: String,
     expires: Option<Instant>,
-    spent: bool,
+    spent: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Ledger {
         let serial = self.entries.len();
         let value = format!("{name}-{serial}-{:016x}", self.random.hash_one(serial));
         let expires = lifetime.map(|lifetime| Instant::now() + lifetime);
-        self.entries.insert(value.clone(), Entry { kind, owner: owner.to_owned(), expires, spent: false });
+        self.entries.insert(value.clone(), Entry { kind, owner: owner.to_owned(), expires, spent: None });
         value
     }
 
@@ -55,15 +55,24 @@ impl Ledger {
         self.usable(kind, owner, value).map(|_| ())
     }
 
-    /// The one use of a single-use value.
-    pub fn spend(&mut self, kind: Kind, owner: &str, value: &str) -> Result<(), Invalid> {
-        self.usable(kind, owner, value)?.spent = true;
+    /// The one use of a single-use value; with a grace, it may be used again for so long after the first use.
+    pub fn spend(&mut self, kind: Kind, owner: &str, value: &str, grace: Option<Duration>) -> Result<(), Invalid> {
+        let now = Instant::now();
+        if let Some(entry) = self.entries.get_mut(value)
+            && entry.spent.zip(grace).is_some_and(|(spent, grace)| now < spent + grace)
+        {
+            let first = entry.spent.take();
+            let entry = self.usable(kind, owner, value)?;
+            entry.spent = first;
+            return Ok(());
+        }
+        self.usable(kind, owner, value)?.spent = Some(now);
         Ok(())
     }
 
     fn usable(&mut self, kind: Kind, owner: &str, value: &str) -> Result<&mut Entry, Invalid> {
         let entry = self.entries.get_mut(value).filter(|entry| entry.kind == kind).ok_or(Invalid::Unknown)?;
-        if entry.spent {
+        if entry.spent.is_some() {
             self.replays += 1;
             return Err(Invalid::Spent);
         }
@@ -78,7 +87,7 @@ impl Ledger {
 
     pub fn is_live(&self, kind: Kind, value: &str) -> bool {
         self.entries.get(value).is_some_and(|entry| {
-            entry.kind == kind && !entry.spent && entry.expires.is_none_or(|expires| expires > Instant::now())
+            entry.kind == kind && entry.spent.is_none() && entry.expires.is_none_or(|expires| expires > Instant::now())
         })
     }
 

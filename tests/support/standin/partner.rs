@@ -63,7 +63,7 @@ fn refresh(partner: &Partner, ledger: &mut Ledger, request: &Recorded) -> Result
 
     let next = match partner.next_refresh_token {
         NextRefreshToken::Present => {
-            ledger.spend(Kind::RefreshToken, &owner, &token).map_err(invalid_grant)?;
+            ledger.spend(Kind::RefreshToken, &owner, &token, None).map_err(invalid_grant)?;
             Some(ledger.issue(Kind::RefreshToken, &owner, partner.refresh_token_lifetime))
         }
         NextRefreshToken::Absent => {

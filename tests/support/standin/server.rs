@@ -167,6 +167,12 @@ async fn show(symptom: Symptom, socket: &Socket) -> io::Result<Response<Pieces>>
     match symptom {
         // Until the client hangs up: then hyper drops this future.
         Symptom::Hang => std::future::pending().await,
+        Symptom::SlowHead(pause) => loop {
+            for byte in b"HTTP/1.1 200 OK\r\nX-Slow: ".iter().chain(&[b'a'; 100]) {
+                socket.write(*byte).await?;
+                tokio::time::sleep(pause).await;
+            }
+        },
         Symptom::Close => Err(io::Error::other("closed on purpose")),
         Symptom::Reset => {
             socket.reset_when_dropped()?;

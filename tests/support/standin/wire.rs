@@ -71,6 +71,12 @@ impl Socket {
         TcpStream::from_std(twin.into()).map(Self)
     }
 
+    /// Past hyper, which has written nothing yet.
+    pub async fn write(&self, byte: u8) -> io::Result<()> {
+        self.0.writable().await?;
+        self.0.try_write(&[byte]).map(drop)
+    }
+
     /// The connection's end will be a RST, and what is not sent yet is lost.
     pub fn reset_when_dropped(&self) -> io::Result<()> {
         self.0.set_zero_linger()

@@ -38,6 +38,19 @@ async fn a_hover_refresh_has_the_documented_reply_and_spends_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn within_a_grace_a_spent_refresh_token_works_on() {
+    let reuse_grace_period = Some(std::time::Duration::from_millis(400));
+    let standin = Standin::start(Hover { reuse_grace_period, ..Hover::default() }).await;
+    let seed = standin.seed();
+    let tokens: Vec<String> = (0..2).map(|_| hover_refresh(&standin, &seed).text("refresh_token")).collect();
+    assert_ne!(tokens[0], tokens[1]);
+    // Real time is what is tested here.
+    tokio::time::sleep(std::time::Duration::from_millis(450)).await;
+    assert_eq!((hover_refresh(&standin, &seed).status, standin.replays()), (401, 1));
+    assert!(tokens.iter().all(|token| hover_refresh(&standin, token).status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_hover_refresh_is_a_401_and_spends_nothing() {
     let standin = Standin::start(Hover::default()).await;
     let seed = standin.seed();
