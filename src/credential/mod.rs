@@ -3,6 +3,7 @@
 //! effects.
 
 pub mod checked;
+pub mod consent;
 pub mod decide;
 pub mod failed;
 pub mod fingerprint;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -31,6 +32,23 @@ pub struct Metadata {
     /// The same for clients with a certificate (RFC 8705 section 5). An endpoint without an alias is its own.
     pub mtls_token: Url,
     pub mtls_revocation: Option<Url>,
+    pub consent: ConsentMetadata,
+}
+
+/// What metadata say to grants that begin with a person's consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsentMetadata {
+    pub authorization: Option<Url>,
+    /// RFC 8628 section 4.
+    pub device_authorization: Option<Url>,
+    /// RFC 9126 section 5.
+    pub pushed_authorization_request: Option<Url>,
+    /// The server takes no request that wasn't pushed.
+    pub requires_pushed: bool,
+    /// The server names itself in each authorization response (RFC 9207 section 3).
+    pub names_itself: bool,
+    /// Keys that verify ID tokens.
+    pub jwks: Option<Url>,
 }
 
 /// A document that was read.
@@ -154,6 +172,34 @@ struct Document {
     endpoints: DocumentEndpoints,
     #[serde(default)]
     mtls_endpoint_aliases: DocumentEndpoints,
+    #[serde(flatten)]
+    consent: DocumentConsent,
+}
+
+/// What is odd here costs nothing but itself.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DocumentConsent {
+    authorization_endpoint: Value,
+    device_authorization_endpoint: Value,
+    pushed_authorization_request_endpoint: Value,
+    require_pushed_authorization_requests: Value,
+    authorization_response_iss_parameter_supported: Value,
+    jwks_uri: Value,
+}
+
+impl DocumentConsent {
+    fn metadata(&self) -> ConsentMetadata {
+        let url = |value: &Value| value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);
+        ConsentMetadata {
+            authorization: url(&self.authorization_endpoint),
+            device_authorization: url(&self.device_authorization_endpoint),
+            pushed_authorization_request: url(&self.pushed_authorization_request_endpoint),
+            requires_pushed: self.require_pushed_authorization_requests == true,
+            names_itself: self.authorization_response_iss_parameter_supported == true,
+            jwks: url(&self.jwks_uri),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -173,6 +219,7 @@ impl Document {
             mtls_revocation: url(&alias.revocation_endpoint).or_else(|| revocation.clone()),
             token,
             revocation,
+            consent: self.consent.metadata(),
         })
     }
 }

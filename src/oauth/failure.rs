@@ -65,6 +65,8 @@ pub enum Field {
     IdToken,
     TokenType,
     Scope,
+    UserCode,
+    VerificationUri,
 }
 
 /// How a token request failed.

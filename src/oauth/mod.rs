@@ -3,7 +3,9 @@
 //! Nothing here knows Kubernetes. Grants, client authentication and encodings are data; which request to send, and what
 //! to do about its outcome, is decided elsewhere.
 
+pub mod authorization;
 pub mod codes;
+pub mod device;
 pub mod discovery;
 pub mod egress;
 pub mod encode;

@@ -1,6 +1,7 @@
-//! What is in the Secrets: the state's format, the input's values, the output's rendering and its ownership. The only place
+//! What is in the Secrets: the state's and the Consent Secret's format, the input's values, the output's rendering and its ownership. The only place
 //! outside `oauth` that exposes a secret value. No requests are made here; `controller` makes them.
 
+pub mod consent;
 pub mod input;
 pub mod metadata;
 pub mod output;

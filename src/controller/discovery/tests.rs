@@ -19,7 +19,8 @@ fn wanted(identifier: &str) -> Wanted {
 
 fn found(fresh_for: u64) -> Found {
     let url = Url::parse("https://idp.example.com/token").unwrap();
-    let metadata = Metadata { token: url.clone(), revocation: None, mtls_token: url, mtls_revocation: None };
+    let consent = Default::default();
+    let metadata = Metadata { token: url.clone(), revocation: None, mtls_token: url, mtls_revocation: None, consent };
     Found { metadata, fresh_for: Duration::from_secs(fresh_for) }
 }
 

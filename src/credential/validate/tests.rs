@@ -315,6 +315,7 @@ fn endpoints_are_given_or_discovered() {
             revocation: None,
             mtls_token: url("https://mtls.example/token"),
             mtls_revocation: None,
+            consent: Default::default(),
         };
         let metadata = known.then(|| Arc::new(metadata));
         let given = GivenProvider { spec: &provider, namespace: "n", allowed_addresses: &[], id: "p".into(), metadata };

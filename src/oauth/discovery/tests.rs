@@ -88,9 +88,38 @@ fn endpoints_are_those_of_the_document() {
             token: token.clone(),
             revocation: revocation.clone(),
             mtls_token: token,
-            mtls_revocation: revocation
+            mtls_revocation: revocation,
+            consent: ConsentMetadata::default(),
         }
     );
+}
+
+#[test]
+fn what_a_consent_needs() {
+    let endpoint = |name: &str| json!(format!("https://idp.example.com/{name}"));
+    let found = read(
+        ISSUER,
+        &document(&[
+            ("authorization_endpoint", endpoint("authorize")),
+            ("device_authorization_endpoint", endpoint("device")),
+            ("pushed_authorization_request_endpoint", endpoint("par")),
+            ("require_pushed_authorization_requests", json!(true)),
+            ("authorization_response_iss_parameter_supported", json!(true)),
+            ("jwks_uri", endpoint("jwks")),
+        ]),
+    );
+    let endpoint = |name: &str| Some(url(&format!("https://idp.example.com/{name}")));
+    let expected = ConsentMetadata {
+        authorization: endpoint("authorize"),
+        device_authorization: endpoint("device"),
+        pushed_authorization_request: endpoint("par"),
+        requires_pushed: true,
+        names_itself: true,
+        jwks: endpoint("jwks"),
+    };
+    assert_eq!(found.unwrap().metadata.consent, expected);
+    let odd = [("authorization_endpoint", json!(["x"])), ("require_pushed_authorization_requests", json!("true"))];
+    assert_eq!(read(ISSUER, &document(&odd)).unwrap().metadata.consent, ConsentMetadata::default());
 }
 
 /// RFC 8705 section 5: an endpoint without an alias is its own.

@@ -33,6 +33,7 @@ pub(super) fn sentence(failure: &Failure, endpoint: &str) -> Cow<'static, str> {
         Failure::Html => Cow::Owned(format!("{endpoint} answered with a web page: check that the endpoint's URL is the token endpoint's and not a login page's")),
         Failure::Unreadable => Cow::Owned(format!("{endpoint}'s reply is neither JSON nor a form: check tokenResponse.encoding and the endpoint's URL")),
         Failure::MissingAccessToken => "the reply has no access token where tokenResponse.accessToken says: correct the path (and refreshResponse, for refreshes)".into(),
+        Failure::ControlCharacter(field @ (Field::UserCode | Field::VerificationUri)) => Cow::Owned(format!("the reply's {} is not one to show to people, so it is not used: ask the provider", name(*field))),
         Failure::ControlCharacter(field) => Cow::Owned(format!("the reply's {} has a control character, so it is not used: ask the provider", name(*field))),
     }
 }
@@ -44,6 +45,8 @@ fn name(field: Field) -> &'static str {
         Field::IdToken => "ID token",
         Field::TokenType => "token type",
         Field::Scope => "scope",
+        Field::UserCode => "user code",
+        Field::VerificationUri => "verification address",
     }
 }
 
