@@ -86,6 +86,7 @@ fn names_agree_and_are_there_once() {
         assert_eq!(file.provider.metadata.name.as_deref(), Some(file.name.as_str()), "the file's name");
         assert!(names.insert(file.name.clone()), "{} stands in both folders", file.name);
     }
+    assert!(names.len() >= 130, "the folders were not read whole: {}", names.len());
 }
 
 #[test]
