@@ -17,9 +17,10 @@ test: ## formatting, lints, unit and integration tests (a real API server, real 
 e2e: ## run the demo as a test
 	./tests/demo/run check
 
-generate: ## write crds/ from the Rust types, and the table of docs/catalog.md from deploy/catalog
+generate: ## write crds/ from the Rust types, the table of docs/catalog.md from deploy/catalog, and what comes of the chart
 	cargo run --bin crdgen -- crds
 	GENERATE=1 cargo test --test catalog page
+	./tests/chart/run generate
 
 chaos: ## a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED)
 	WINDOW_SAMPLES=$${WINDOW_SAMPLES:-1000} cargo test --test faults windows:: -- --nocapture
@@ -27,6 +28,8 @@ chaos: ## a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHA
 
 bench: ## (later release) speed and memory
 fuzz: ## (later release) hostile replies and specs
-audit: ## (later release) dependencies: advisories and licences
-bench fuzz audit:
+audit: ## break each rule of src/credential in turn: the tests must notice (hours)
+	./tests/audit/run
+
+bench fuzz:
 	@echo "make $@ comes with a later release; there is nothing to run yet." >&2; exit 2
