@@ -187,7 +187,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, client: reqwest::Clie
         stream.set_nodelay(true).unwrap();
         let (shared, client, server) = (shared.clone(), client.clone(), server.clone());
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, shared.clone(), client.clone(), server.clone()));
+            let service = service_fn(move |request| {
+                let answered = answer(request, shared.clone(), client.clone(), server.clone());
+                let watched = shared.watcher.is_some();
+                async move {
+                    // What was on its way when its sender died takes effect all the same, and is seen to.
+                    if watched { tokio::spawn(answered).await.map_err(std::io::Error::other)? } else { answered.await }
+                }
+            });
             // A connection that breaks is what the faults are about.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
