@@ -27,9 +27,9 @@ use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, until};
 /// A kill that is aimed at something waits no longer for it.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Within this, all is honest after a restart.
-const HONEST_WITHIN: Duration = Duration::from_secs(30);
+const HONEST_WITHIN: Duration = Duration::from_secs(60);
 /// Within this, all is well again when there are no more kills: what another pod left open takes the longest.
-const WELL_WITHIN: Duration = Duration::from_secs(60);
+const WELL_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// A token server.
@@ -284,7 +284,7 @@ impl Lane {
 fn flags(election: bool) -> Vec<&'static str> {
     let election = if election { "--leader-election=true" } else { "--leader-election=false" };
     let log = "--log-level=info,oauth_operator::controller::attempt=debug";
-    vec!["--allow-insecure-http", "--request-timeout=5s", "--lease-duration=10s", election, log]
+    vec!["--allow-insecure-http", "--request-timeout=15s", "--lease-duration=10s", election, log]
 }
 
 fn field(line: &str, name: &str) -> Option<Micros> {
