@@ -36,6 +36,8 @@ mod later;
 mod network;
 #[path = "refusals/objects.rs"]
 mod objects;
+#[path = "refusals/repeated.rs"]
+mod repeated;
 #[path = "refusals/replies.rs"]
 mod replies;
 #[path = "refusals/seeds.rs"]

@@ -25,6 +25,11 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<super::crd::Time>")]
     pub last_refresh_time: Option<Timestamp>,
+    /// When a refresh last brought the very token that was there already; absent after one that brought another. Such a token
+    /// isn't asked for again before its expiry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub last_unchanged_time: Option<Timestamp>,
     /// When the next attempt is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<super::crd::Time>")]
@@ -54,6 +59,11 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub seed_hash: Option<String>,
+    /// Hash of the access token in the output Secret, keyed by the credential's namespace and name: tells whether a reply
+    /// brings another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub token_hash: Option<String>,
     /// Hash of what the last failed attempt read: the provider's generation and its Secrets' resourceVersions. A change there
     /// is a reason to try again.
     #[serde(skip_serializing_if = "Option::is_none")]

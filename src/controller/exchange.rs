@@ -25,7 +25,7 @@ use crate::{
         lifetimes::Life,
         observed::Problem,
         record::{Intent, StateRecord},
-        report::Outcome,
+        report::{Outcome, is_repeated},
         request::{binding, token_request},
         rotation::{Attempt, Ended, Keeps},
     },
@@ -81,7 +81,11 @@ impl Controller {
                     Some(record) => Publication::of(record, &issued, checked),
                     None => Publication {
                         lineage: &prepared.seen.uid,
-                        revision: prepared.status.revision.unwrap_or(0) + 1,
+                        revision: {
+                            let known = prepared.status.revision.unwrap_or(0);
+                            let repeated = is_repeated(&prepared.status, &issued.access_token.hash(&key.to_string()));
+                            if repeated { known } else { known + 1 }
+                        },
                         seed_hash: None,
                         issued: &issued,
                         life: Life::default(),

@@ -21,7 +21,7 @@ use crate::{
         checked::Checked,
         decide::{Exchange, Plan, decide},
         observed::OutputSeen,
-        report::{Outcome, Pass, whole_seconds},
+        report::{Outcome, Pass, is_repeated, whole_seconds},
         rotation::Keeps,
     },
 };
@@ -145,7 +145,13 @@ impl Controller {
                         let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
                         let expires = token.expires_at.map(whole_seconds);
                         let ends = token.life.ends.map(whole_seconds);
-                        checked.rules.policy.refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter)
+                        let repeated = is_repeated(&prepared.status, &token.token_hash);
+                        checked.rules.policy.after(repeated).refresh_at(
+                            whole_seconds(token.obtained_at),
+                            expires,
+                            ends,
+                            jitter,
+                        )
                     }
                     Outcome::Failed { retry, .. } => *retry,
                     Outcome::Held(_) | Outcome::Rested => None,

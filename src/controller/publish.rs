@@ -87,7 +87,7 @@ impl Controller {
                     let written = SecretSeen::of(&metadata);
                     self.store().put_secret(&output_key, written.clone());
                     self.remove_former_output(key, prepared, checked).await;
-                    return Ok(Ok(published(publication, checked, &written)));
+                    return Ok(Ok(published(key, publication, checked, &written)));
                 }
                 Err(Fault::Invalid) => {
                     if let Some(problem) = self.mend_refused_output(&output_key, key, prepared, checked).await? {
@@ -110,7 +110,7 @@ impl Controller {
                             Some(std::cmp::Ordering::Equal)
                                 if notes.is_some_and(|notes| notes.is_written_under(issued, checked)) =>
                             {
-                                return Ok(Ok(published(publication, checked, found)));
+                                return Ok(Ok(published(key, publication, checked, found)));
                             }
                             _ => {}
                         }
@@ -177,8 +177,9 @@ impl Controller {
     }
 }
 
-fn published(publication: Publication<'_>, checked: &Checked, secret: &SecretSeen) -> PublishedToken {
+fn published(key: &Key, publication: Publication<'_>, checked: &Checked, secret: &SecretSeen) -> PublishedToken {
     PublishedToken {
+        token_hash: publication.issued.access_token.hash(&key.to_string()),
         revision: publication.revision,
         obtained_at: publication.issued.obtained_at,
         expires_at: publication.issued.expires_at,

@@ -205,7 +205,8 @@ fn intent_is_open(seen: &Observed<'_>) -> bool {
 pub fn refresh_at(rules: &Rules, seen: &Observed<'_>) -> Option<Timestamp> {
     let obtained = seen.status.last_refresh_time?;
     let (expires, refresh_token_ends) = (seen.status.expiration_time, seen.status.refresh_token_expiration_time);
-    let due = rules.policy.refresh_at(obtained, expires, refresh_token_ends, seen.jitter)?;
+    let repeated = seen.status.last_unchanged_time.is_some();
+    let due = rules.policy.after(repeated).refresh_at(obtained, expires, refresh_token_ends, seen.jitter)?;
     // What was planned by the former clock would come too late.
     Some(if was_set_back(obtained, seen.now) { due.min(seen.now) } else { due })
 }

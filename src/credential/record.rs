@@ -110,7 +110,7 @@ pub struct StateRecord {
     pub began_at: Option<Timestamp>,
     /// When the refresh token dies, where the last refresh showed that refreshing doesn't put it off.
     pub fixed_end: Option<Timestamp>,
-    /// Counts the tokens obtained, over all lineages.
+    /// Counts the tokens obtained, over all lineages. A reply that only repeats the newest doesn't count.
     pub revision: i64,
     /// The attempt that brought the newest token.
     pub attempt: Option<String>,
@@ -178,7 +178,11 @@ impl StateRecord {
             let former = self.issued.as_ref();
             let fixed = former.is_some_and(|former| is_fixed(former, &issued));
             next.fixed_end = issued.refresh_token_expires_at.filter(|_| fixed);
-            next.revision = self.revision + 1;
+            // The very token that was there already is no new one. One that comes with another refresh token is: an older state
+            // must be told from this one (rule 7).
+            let repeated = former.is_some_and(|former| former.access_token == issued.access_token)
+                && next.refresh_token == self.refresh_token;
+            next.revision = if repeated { self.revision } else { self.revision + 1 };
             next.issued = Some(*issued);
         }
         next.attempt = Some(attempt.to_owned());

@@ -16,6 +16,9 @@ const FIXED_END: &str = "The refresh token dies at status.refreshTokenExpiration
 /// What it says where refreshing would, and didn't come about.
 const NEGLECTED: &str = "The refresh token dies unused at status.refreshTokenExpirationTime: see Refreshed for what keeps it from being used.";
 
+/// What Refreshed says of a token that is its own refresh credential.
+const REFRESHED_BY_ITSELF: &str = "The last attempt brought an access token. The refresh token expires together with it: a refresh that comes later than status.refreshTokenExpirationTime costs a new authorization, so it is made early.";
+
 /// The token that is in the output Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedToken {
@@ -23,6 +26,8 @@ pub struct PublishedToken {
     pub obtained_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub life: Life,
+    /// Hash of the access token.
+    pub token_hash: String,
     pub scopes: Vec<String>,
     pub seed_hash: Option<String>,
     pub secret: SecretStatus,
@@ -76,7 +81,7 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
             }
         }
         Outcome::Published { token, fresh } => {
-            publish(&mut status, token);
+            publish(&mut status, token, *fresh);
             if *fresh || !failing(before) {
                 (status.failed_attempts, status.last_failure_time, status.failed_inputs_hash) = (None, None, None);
                 status.next_refresh_time = pass.next.map(whole_seconds);
@@ -107,7 +112,18 @@ fn failing(status: &OAuthCredentialStatus) -> bool {
     status.failed_attempts.is_some_and(|failed| failed > 0)
 }
 
-fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken) {
+/// Whether a token that was just obtained is the one that is in the output Secret already.
+pub fn is_repeated(before: &OAuthCredentialStatus, token_hash: &str) -> bool {
+    before.revision.is_some() && before.token_hash.as_deref() == Some(token_hash)
+}
+
+fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken, fresh: bool) {
+    status.last_unchanged_time = match is_repeated(status, &token.token_hash) {
+        true if fresh => Some(whole_seconds(token.obtained_at)),
+        true => status.last_unchanged_time,
+        false => None,
+    };
+    status.token_hash = Some(token.token_hash.clone());
     status.revision = Some(token.revision);
     status.last_refresh_time = Some(whole_seconds(token.obtained_at));
     status.expiration_time = token.expires_at.map(whole_seconds);
@@ -197,7 +213,11 @@ fn refreshed(
     match &pass.outcome {
         Outcome::Published { fresh: false, .. } | Outcome::Rested if failing(status) => former.map(Said::again),
         Outcome::Published { .. } | Outcome::Rested => status.revision.map(|_| {
-            Said::new(ConditionType::Refreshed, true, Reason::Issued, "The last attempt brought an access token.")
+            // The same end means the same token, or as good as.
+            let dies_together =
+                status.expiration_time.is_some() && status.refresh_token_expiration_time == status.expiration_time;
+            let message = if dies_together { REFRESHED_BY_ITSELF } else { "The last attempt brought an access token." };
+            Said::new(ConditionType::Refreshed, true, Reason::Issued, message)
         }),
         // What holds requests back now is not how the last attempt failed, and that is to be known when the hold is over.
         Outcome::Held(problem) if failing(before) && !says_it_of_attempts(problem.reason) => former

@@ -29,6 +29,8 @@ pub enum Margin {
     Before(Duration),
     /// With this share of the lifetime left, in percent.
     Percent(u8),
+    /// At the expiry: sooner, the server would give the same token again.
+    Nothing,
 }
 
 /// Everything that decides when to refresh.
@@ -61,6 +63,11 @@ impl Jitter {
 }
 
 impl RefreshPolicy {
+    /// The policy for a token that the last reply only repeated: the next one isn't to be had before its expiry.
+    pub fn after(self, repeated: bool) -> Self {
+        if repeated { Self { margin: Margin::Nothing, ..self } } else { self }
+    }
+
     /// When to refresh a token that was asked for at `obtained` and expires at `expires` (None: never), with a refresh token
     /// that dies at `refresh_token_ends` (None: not known). None: not before a person or a changed spec asks for it.
     pub fn refresh_at(
@@ -84,7 +91,11 @@ impl RefreshPolicy {
     fn before_expiry(&self, obtained: Timestamp, expires: Timestamp, jitter: Jitter) -> Timestamp {
         let lifetime = between(obtained, expires);
         let left = self.margin_of(lifetime);
-        let spread = if self.revokes_access_token { Duration::ZERO } else { jitter.of((lifetime - left) / 10) };
+        let spread = if self.revokes_access_token || self.margin == Margin::Nothing {
+            Duration::ZERO
+        } else {
+            jitter.of((lifetime - left) / 10)
+        };
         later(obtained, lifetime - left - spread)
     }
 
@@ -93,6 +104,7 @@ impl RefreshPolicy {
         match self.margin {
             Margin::Before(before) if before >= lifetime => lifetime / 2,
             Margin::Before(before) => before,
+            Margin::Nothing => Duration::ZERO,
             Margin::Percent(percent) => lifetime.mul_f64(f64::from(percent.min(100)) / 100.0),
             Margin::Default if self.revokes_access_token => {
                 (lifetime / 20).clamp(Duration::from_secs(30), Duration::from_secs(60)).min(lifetime / 2)

@@ -229,6 +229,7 @@ impl World {
             intact: true,
         });
         Ok(PublishedToken {
+            token_hash: issued.access_token.hash("simulated"),
             revision,
             obtained_at: issued.obtained_at,
             expires_at: issued.expires_at,
@@ -362,7 +363,7 @@ impl World {
             Ok(next) => {
                 self.requests.push(Request { at: self.now, failure: None });
                 return Event::Received(Box::new(Issued {
-                    access_token: AccessToken::new("a"),
+                    access_token: AccessToken::new(format!("a {}", self.requests.len())),
                     refresh_token: token.map(|_| RefreshToken::new(next)),
                     id_token: None,
                     token_type: None,

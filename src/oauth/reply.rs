@@ -246,6 +246,9 @@ impl ReplyShape {
         let response = fields.without_refresh_token(self.refresh_token.as_ref(), secret);
         let ReplyRules { default_lifetime, max_lifetime, .. } = self.rules;
         let expires_at = lifetime::expiry(named, default_lifetime, max_lifetime, sent_at);
+        // Where the access token is the next credential, a refresh after its expiry comes too late.
+        let same = secret == Some(access_token.expose());
+        let refresh_token_expires_at = refresh_token_expires_at.or(expires_at.filter(|_| same));
         Ok(TokenReply {
             access_token,
             refresh_token,

@@ -47,10 +47,21 @@ secret_text! {
 impl RefreshToken {
     /// SHA-256 of the token, keyed by `key` (a credential's namespace and name) so that hashes of two credentials can't be compared. Hex.
     pub fn hash(&self, key: &str) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update((key.len() as u64).to_be_bytes());
-        hasher.update(key.as_bytes());
-        hasher.update(self.expose().as_bytes());
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash(self.expose(), key)
     }
+}
+
+impl AccessToken {
+    /// As a refresh token's.
+    pub fn hash(&self, key: &str) -> String {
+        hash(self.expose(), key)
+    }
+}
+
+fn hash(text: &str, key: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update((key.len() as u64).to_be_bytes());
+    hasher.update(key.as_bytes());
+    hasher.update(text.as_bytes());
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@ fn at(second: i64) -> Timestamp {
 
 fn token(revision: i64) -> PublishedToken {
     PublishedToken {
+        token_hash: format!("hash {revision}"),
         revision,
         obtained_at: "1970-01-01T00:16:40.9Z".parse().unwrap(),
         expires_at: Some(at(2000)),
@@ -293,4 +294,34 @@ fn a_refresh_token_that_is_about_to_die_unused_is_told_of() {
     let said = failing(1900);
     let said = find(&said, ConditionType::RefreshTokenExpiring).expect("it is told");
     assert_eq!(said.message, NEGLECTED);
+}
+
+/// A refresh that brings the very token that is there already.
+#[test]
+fn a_repeated_token_is_no_news() {
+    let mut pass = pass(100, Outcome::Published { token: token(1), fresh: true });
+    let first = status(&OAuthCredentialStatus::default(), &pass);
+    assert_eq!((first.last_unchanged_time, first.token_hash.as_deref()), (None, Some("hash 1")));
+    assert!(!is_repeated(&OAuthCredentialStatus::default(), "hash 1") && is_repeated(&first, "hash 1"));
+    let again = PublishedToken { obtained_at: at(50), ..token(1) };
+    pass.outcome = Outcome::Published { token: again.clone(), fresh: true };
+    let second = status(&first, &pass);
+    assert_eq!((second.last_unchanged_time, second.revision), (Some(at(50)), Some(1)));
+    pass.outcome = Outcome::Published { token: again, fresh: false };
+    assert_eq!(status(&second, &pass).last_unchanged_time, Some(at(50)), "written again");
+    pass.outcome = Outcome::Published { token: token(2), fresh: true };
+    assert_eq!(status(&second, &pass).last_unchanged_time, None);
+}
+
+#[test]
+fn a_refresh_token_that_dies_with_its_access_token_is_told_of() {
+    let said = |ends: Option<i64>| {
+        let life = Life { ends: ends.map(at), warns: None };
+        let token = PublishedToken { life, expires_at: Some(at(4600)), ..token(1) };
+        let pass = pass(100, Outcome::Published { token, fresh: true });
+        let status = status(&OAuthCredentialStatus::default(), &pass);
+        let refreshed = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Refreshed);
+        refreshed.unwrap().message.contains("costs a new authorization")
+    };
+    assert_eq!([said(None), said(Some(4600)), said(Some(9000))], [false, true, false]);
 }

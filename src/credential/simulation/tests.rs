@@ -55,6 +55,7 @@ fn due(policy: RefreshPolicy, lifetime: Option<Duration>) -> Option<(f64, f64)> 
     let planned = lifetime.map(|lifetime| {
         let all = lifetime.as_secs_f64();
         let left = match policy.margin {
+            Margin::Nothing => 0.0,
             Margin::Before(before) if before >= lifetime => all / 2.0,
             Margin::Before(before) => before.as_secs_f64(),
             Margin::Percent(percent) => all * f64::from(percent) / 100.0,

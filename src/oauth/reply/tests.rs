@@ -325,3 +325,19 @@ fn bad_paths_name_their_field() {
         assert!(ReplyShape::new(&paths, ReplyRules::default()).is_ok(), "{fine}");
     }
 }
+
+/// Some providers have no refresh tokens: the access token itself is the next credential, and dies at its expiry.
+#[test]
+fn an_access_token_may_be_the_refresh_credential() {
+    let paths = ReplyPaths { refresh_token: Some("$.access_token".into()), ..ReplyPaths::default() };
+    let shape = ReplyShape::new(&paths, ReplyRules::default()).unwrap();
+    let read =
+        |body: &str| shape.read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+    let reply = read(r#"{"access_token":"only-one","expires_in":60}"#);
+    assert_eq!(reply.refresh_token.map(|token| token.expose().to_owned()).as_deref(), Some("only-one"));
+    assert_eq!(reply.access_token.expose(), "only-one");
+    assert_eq!(
+        (reply.refresh_token_expires_at, reply.expires_at.map(Timestamp::as_second)),
+        (reply.expires_at, Some(60))
+    );
+}
