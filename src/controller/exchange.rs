@@ -13,7 +13,7 @@ use super::{
     effects::Answer,
     gate::{PATIENCE, Permit},
     key::Key,
-    observe::{InputsView, Prepared, StateView, View},
+    observe::{InputsView, Prepared, SourceView, StateView, View},
     publish::Publication,
 };
 use crate::{
@@ -86,7 +86,10 @@ impl Controller {
                             let repeated = is_repeated(&prepared.status, &issued.access_token.hash(&key.to_string()));
                             if repeated { known } else { known + 1 }
                         },
-                        seed_hash: None,
+                        seed_hash: match &view.inputs {
+                            InputsView::Read { source: SourceView::Tokens(hash), .. } => Some(hash),
+                            _ => None,
+                        },
                         issued: &issued,
                         life: Life::default(),
                     },

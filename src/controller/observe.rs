@@ -17,13 +17,14 @@ use crate::{
     api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason},
     clock::BootTime,
     credential::{
-        checked::{Checked, Grant, InputRef, InputValues},
+        checked::{Checked, Grant, InputRef, InputValues, TokenSource},
         fingerprint,
         observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, Source, StateSeen},
         record::{AskedUnder, Binding, StateRecord},
         request,
         rotation::Keeps,
         schedule::Jitter,
+        upstream,
         validate::{GivenProvider, endpoints, validate},
     },
     oauth::values::RefreshToken,
@@ -73,6 +74,7 @@ pub enum SourceView {
     Client,
     Seed(RefreshToken, String),
     User(String),
+    Tokens(String),
 }
 
 impl View {
@@ -110,6 +112,7 @@ impl View {
                         SourceView::Client => Source::Client,
                         SourceView::Seed(token, hash) => Source::Seed(token, hash.clone()),
                         SourceView::User(hash) => Source::User(hash.clone()),
+                        SourceView::Tokens(hash) => Source::Tokens(hash.clone()),
                     },
                 }),
             },
@@ -139,7 +142,10 @@ impl Controller {
                 return Some(Prepared { seen, status, output_name, spec_hash: String::new(), checked: Err(problem) });
             }
         };
-        let checked = self.check(key, &spec);
+        let checked = self.check(key, &spec).and_then(|checked| {
+            let store = self.store();
+            upstream::resolve(&key.namespace, &key.name, checked, |name| store.spec_of(key, name))
+        });
         Some(Prepared {
             seen,
             status,
@@ -270,6 +276,9 @@ impl Controller {
     }
 
     fn inputs_view(&self, key: &Key, checked: &Checked) -> InputsView {
+        if let Some(problem) = self.upstream_problem(key, checked) {
+            return InputsView::Problem(problem);
+        }
         let mut values = InputValues::new();
         let store = self.store();
         let memory = self.memory();
@@ -303,6 +312,13 @@ impl Controller {
                 hashed(username).map(|username| SourceView::User(username.hash(&key.to_string())))
             }
             Grant::ClientCredentials | Grant::Custom { .. } => Some(SourceView::Client),
+            Grant::TokenExchange(exchange) => {
+                let tokens: Option<Vec<_>> = exchange.tokens().map(|token| values.get(token.input()?)).collect();
+                tokens.map(|tokens| {
+                    let tokens = tokens.iter().map(|token| token.expose()).collect::<Vec<_>>().join("\n");
+                    SourceView::Tokens(RefreshToken::new(tokens).hash(&key.to_string()))
+                })
+            }
         };
         match request::binding(checked, &values).zip(source) {
             Some((binding, source)) => InputsView::Read { values, binding, source },
@@ -311,6 +327,16 @@ impl Controller {
                 InputsView::Unread
             }
         }
+    }
+
+    /// What keeps another credential's token from being exchanged.
+    fn upstream_problem(&self, key: &Key, checked: &Checked) -> Option<Problem> {
+        let Grant::TokenExchange(exchange) = &checked.grant else { return None };
+        exchange.tokens().find_map(|token| {
+            let TokenSource::Upstream { credential, .. } = token else { return None };
+            let seen = self.store().credential(&Key::new(&key.namespace, credential));
+            upstream::unusable(credential, seen.map(|seen| seen.status()).as_ref(), Timestamp::now())
+        })
     }
 
     fn seed_value(&self, token: &RefreshToken) -> [u8; 32] {

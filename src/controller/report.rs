@@ -38,6 +38,12 @@ impl Controller {
             match self.cluster.patch_status(key, &patch).await {
                 Ok(resource_version) => {
                     self.store().update_credential(key, seen.with_status(&after, &resource_version));
+                    if prepared.status.secret != after.secret
+                        || prepared.status.expiration_time != after.expiration_time
+                    {
+                        let dependents = self.store().dependents(key);
+                        self.wake(&dependents);
+                    }
                     self.announce(key, &seen, &prepared.status, &after);
                     return Ok(after);
                 }

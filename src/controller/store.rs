@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{OAuthCredentialSpec, ProviderKind, ProviderSpec},
-    credential::{checked::InputRef, references},
+    credential::{checked::InputRef, references, upstream},
     secrets::state_name,
 };
 
@@ -33,6 +33,8 @@ pub struct Store {
     by_provider: HashMap<ProviderKey, BTreeSet<Key>>,
     by_secret: HashMap<Key, BTreeSet<Key>>,
     by_seed: HashMap<InputRef, BTreeSet<Key>>,
+    /// Who exchanges a credential's token.
+    by_upstream: HashMap<Key, BTreeSet<Key>>,
     by_seed_value: HashMap<[u8; 32], BTreeSet<Key>>,
 }
 
@@ -40,6 +42,7 @@ struct Entry {
     seen: Arc<CredentialSeen>,
     provider: Option<ProviderKey>,
     secrets: Vec<Key>,
+    upstreams: Vec<Key>,
     seed: Option<InputRef>,
     seed_value: Option<[u8; 32]>,
 }
@@ -79,11 +82,21 @@ impl Store {
             Some(entry) if same_spec => entry.seen = Arc::new(seen),
             _ => {
                 let former = self.unindex(key);
-                let entry =
-                    Entry { seen: Arc::new(seen), provider: None, secrets: Vec::new(), seed: None, seed_value: None };
+                let entry = Entry {
+                    seen: Arc::new(seen),
+                    provider: None,
+                    secrets: Vec::new(),
+                    upstreams: Vec::new(),
+                    seed: None,
+                    seed_value: None,
+                };
                 self.credentials.insert(key.clone(), entry);
                 self.index(key);
                 self.forget_unused(former);
+                // Where its output is may be another place now.
+                for dependent in self.dependents(key) {
+                    self.reindex(&dependent);
+                }
             }
         }
         if relevant { Change::Relevant } else { Change::Irrelevant }
@@ -96,9 +109,10 @@ impl Store {
         }
     }
 
-    /// Forgets a credential. The others on its seed may have waited for it to go.
+    /// Forgets a credential. The others on its seed may have waited for it to go, and those that exchange its token miss it.
     pub fn remove_credential(&mut self, key: &Key) -> BTreeSet<Key> {
-        let rivals = self.rivals(key);
+        let mut rivals = self.rivals(key);
+        rivals.extend(self.dependents(key));
         let former = self.unindex(key);
         self.credentials.remove(key);
         self.forget_unused(former);
@@ -110,13 +124,36 @@ impl Store {
         self.credentials.keys().filter(|key| !kept.contains(*key)).cloned().collect()
     }
 
+    /// Who exchanges this credential's token.
+    pub fn dependents(&self, key: &Key) -> BTreeSet<Key> {
+        self.by_upstream.get(key).cloned().unwrap_or_default()
+    }
+
+    /// The spec of the credential `name` in the namespace of `key`.
+    pub fn spec_of(&self, key: &Key, name: &str) -> Option<OAuthCredentialSpec> {
+        self.credentials.get(&Key::new(&key.namespace, name))?.seen.spec().ok()
+    }
+
+    fn reindex(&mut self, key: &Key) {
+        let value = self.credentials.get(key).and_then(|entry| entry.seed_value);
+        let former = self.unindex(key);
+        self.index(key);
+        self.forget_unused(former);
+        if let Some(value) = value {
+            self.note_seed_value(key, value);
+        }
+    }
+
     fn index(&mut self, key: &Key) {
         let Some(entry) = self.credentials.get(key) else { return };
         let Ok(spec) = entry.seen.spec() else { return };
         let provider_key = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&key.namespace, reference));
         let output = Key::new(&key.namespace, &spec.output_name(&key.name));
         let state = Key::new(&key.namespace, &state_name(&key.name));
-        let inputs = self.inputs(key, &spec, provider_key.as_ref());
+        let mut inputs = self.inputs(key, &spec, provider_key.as_ref());
+        inputs.extend(upstream::inputs(&key.namespace, &spec, |name| self.spec_of(key, name)));
+        let upstreams: Vec<Key> =
+            upstream::upstreams(&spec).map(|upstream| Key::new(&key.namespace, upstream)).collect();
         let mut secrets: BTreeSet<Key> = inputs.iter().map(|input| Key::new(&input.namespace, &input.name)).collect();
         secrets.extend([output, state]);
         let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef {
@@ -131,12 +168,16 @@ impl Store {
         for secret in &secrets {
             self.by_secret.entry(secret.clone()).or_default().insert(key.clone());
         }
+        for upstream in &upstreams {
+            self.by_upstream.entry(upstream.clone()).or_default().insert(key.clone());
+        }
         if let Some(seed) = &seed {
             self.by_seed.entry(seed.clone()).or_default().insert(key.clone());
         }
         if let Some(entry) = self.credentials.get_mut(key) {
             entry.provider = provider_key;
             entry.secrets = secrets.into_iter().collect();
+            entry.upstreams = upstreams;
             entry.seed = seed;
         }
     }
@@ -158,6 +199,9 @@ impl Store {
         let Some(entry) = self.credentials.get_mut(key) else { return Vec::new() };
         let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
         let (seed, value) = (entry.seed.take(), entry.seed_value.take());
+        for upstream in std::mem::take(&mut entry.upstreams) {
+            take_out(&mut self.by_upstream, &upstream, key);
+        }
         if let Some(provider) = provider {
             take_out(&mut self.by_provider, &provider, key);
         }
@@ -230,13 +274,7 @@ impl Store {
         };
         let concerned = self.by_provider.get(key).cloned().unwrap_or_default();
         for credential in &concerned {
-            let value = self.credentials.get(credential).and_then(|entry| entry.seed_value);
-            let former = self.unindex(credential);
-            self.index(credential);
-            self.forget_unused(former);
-            if let Some(value) = value {
-                self.note_seed_value(credential, value);
-            }
+            self.reindex(credential);
         }
         concerned
     }

@@ -220,7 +220,8 @@ impl Sink<DynamicObject> for Credentials {
         let key = key_of(&object.metadata);
         let change = self.controller.store().put_credential(&key, CredentialSeen::of(object));
         if change == Change::Relevant {
-            self.controller.wake([&key]);
+            let dependents = self.controller.store().dependents(&key);
+            self.controller.wake(dependents.iter().chain([&key]));
         }
         Some(key)
     }

@@ -103,6 +103,46 @@ pub enum Grant {
     Custom {
         grant_type: String,
     },
+    TokenExchange(Box<TokenExchange>),
+}
+
+/// RFC 8693 section 2.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenExchange {
+    pub subject: TokenSource,
+    pub subject_type: String,
+    pub actor: Option<(TokenSource, String)>,
+    pub requested_type: Option<String>,
+}
+
+/// Where a token to exchange comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    Input(InputRef),
+    /// Another credential's, not looked for yet.
+    Credential(String),
+    /// Another credential's, and where it is.
+    Upstream {
+        credential: String,
+        output: InputRef,
+    },
+}
+
+impl TokenSource {
+    /// Where it is. None: not known yet.
+    pub fn input(&self) -> Option<&InputRef> {
+        match self {
+            Self::Input(input) | Self::Upstream { output: input, .. } => Some(input),
+            Self::Credential(_) => None,
+        }
+    }
+}
+
+impl TokenExchange {
+    /// The subject's and the actor's.
+    pub fn tokens(&self) -> impl Iterator<Item = &TokenSource> {
+        std::iter::once(&self.subject).chain(self.actor.as_ref().map(|(token, _)| token))
+    }
 }
 
 /// How the scopes are sent, where they are: joined, or as a JSON array.

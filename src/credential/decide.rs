@@ -32,6 +32,8 @@ pub enum Starts {
     Client,
     /// A refresh token that was given, once.
     RefreshToken,
+    /// Another token (RFC 8693). It can be repeated, and is when that token is another one.
+    Token,
     /// A user's name and password. It can be repeated, and a refresh token from its reply is used until that is refused.
     Password,
 }
@@ -190,6 +192,7 @@ fn source_is_new(seen: &Observed<'_>) -> bool {
         }
         (Source::User(hash), StateSeen::Read(record)) => record.seed_hash.as_ref() != Some(hash),
         (Source::User(_), _) => false,
+        (Source::Tokens(hash), _) => seen.status.seed_hash.as_ref() != Some(hash),
     }
 }
 
@@ -269,7 +272,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
             let base = Some(Box::new(of_user(seen, inputs, user, record, fresh)));
             return Plan::Exchange(Exchange { deadline, base });
         }
-        Source::Client => return hold(lost_grant()),
+        Source::Client | Source::Tokens(_) => return hold(lost_grant()),
     };
     if let Some(other) = seen.seed_taken_by {
         return hold(Problem::stalled(

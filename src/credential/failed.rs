@@ -23,6 +23,8 @@ const REFUSED_WITHOUT_GRANT: &str = "The provider answered that the grant is inv
 /// The same of a user's password.
 const REFUSED_PASSWORD: &str =
     "The provider answered that the grant is invalid: correct the user's name and password in their Secret.";
+/// The same of a token to exchange.
+const REFUSED_TOKEN: &str = "The provider answered that the grant is invalid: check that the subject token (and the actor token) is of the named type and still valid, and that the client may exchange it.";
 /// An unknown outcome where the password begins anew.
 const BEGUN_ANEW: &str = "A refresh was sent and its outcome is not known: the user's name and password are sent again, with growing delays.";
 /// An unknown outcome that is not put off until the published token is about to expire.
@@ -66,6 +68,7 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
             let sentence = match rules.starts {
                 Starts::Client if refused => REFUSED_WITHOUT_GRANT.to_owned(),
                 Starts::Password if refused => REFUSED_PASSWORD.to_owned(),
+                Starts::Token if refused => REFUSED_TOKEN.to_owned(),
                 _ => as_sentence(&failure),
             };
             match failure.class() {

@@ -19,4 +19,5 @@ pub mod schedule;
 #[cfg(test)]
 mod simulation;
 mod unsupported;
+pub mod upstream;
 pub mod validate;

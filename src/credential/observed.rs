@@ -111,6 +111,8 @@ pub enum Source<'a> {
     Seed(&'a RefreshToken, String),
     /// Hash of the user's name. A changed password alone makes no other token.
     User(String),
+    /// Hash of the tokens to exchange.
+    Tokens(String),
 }
 
 /// Everything that one pass has seen of one credential.

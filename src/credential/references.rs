@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{checked::InputRef, merge::merge_request};
+use super::{checked::InputRef, merge::merge_request, upstream};
 use crate::api::{OAuthCredentialSpec, Parameter, ProviderSpec, SecretKeyRef};
 
 /// Every Secret key that the next request reads, sorted. `shared` is the namespace of the provider's own references.
@@ -29,6 +29,7 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
     let grant = &spec.grant;
     add(&own, &mut grant.refresh_token.iter().map(|grant| &grant.secret_ref));
     add(&own, &mut grant.password.iter().flat_map(|grant| [&grant.username_secret_ref, &grant.password_secret_ref]));
+    add(&own, &mut upstream::exchanged(spec).filter_map(|token| token.secret_ref.as_ref()));
     let begins = grant.refresh_token.is_none();
     if begins {
         add(&own, &mut values(&spec.parameters));

@@ -76,6 +76,18 @@ fn first(checked: &Checked, values: &InputValues) -> Option<Vec<(&'static str, P
             vec![("grant_type", text("password")), ("username", input(username)?), ("password", input(password)?)]
         }
         Grant::Custom { grant_type } => vec![("grant_type", text(grant_type))],
+        Grant::TokenExchange(exchange) => {
+            let mut standard = vec![
+                ("grant_type", text("urn:ietf:params:oauth:grant-type:token-exchange")),
+                ("subject_token", input(exchange.subject.input()?)?),
+                ("subject_token_type", text(&exchange.subject_type)),
+            ];
+            if let Some((token, type_)) = &exchange.actor {
+                standard.extend([("actor_token", input(token.input()?)?), ("actor_token_type", text(type_))]);
+            }
+            standard.extend(exchange.requested_type.as_deref().map(|type_| ("requested_token_type", text(type_))));
+            standard
+        }
     };
     standard.extend(scope(checked));
     Some(standard)

@@ -1,6 +1,6 @@
 //! What the schema has and this version doesn't carry out yet: refused with a sentence, never half done.
 
-use super::observed::Problem;
+use super::{observed::Problem, upstream};
 use crate::{
     api::{ClientAuthentication, OAuthCredentialSpec, ProviderSpec, Reason, RevocationPolicy},
     oauth::request::Authentication,
@@ -20,7 +20,11 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
         (grant.authorization_code.is_some(), "grant.authorizationCode", "use refreshToken"),
         (grant.device_code.is_some(), "grant.deviceCode", "use refreshToken"),
         (grant.jwt_bearer.is_some(), "grant.jwtBearer", "use clientCredentials"),
-        (grant.token_exchange.is_some(), "grant.tokenExchange", "use clientCredentials"),
+        (
+            upstream::exchanged(spec).any(|token| token.service_account_ref.is_some()),
+            "tokenExchange from a serviceAccountRef",
+            "use secretRef or credentialRef",
+        ),
         (client.is_some_and(|c| !c.fallback_secret_refs.is_empty()), "client.fallbackSecretRefs", "leave it out"),
         (client.is_some_and(|c| c.certificate_secret_ref.is_some()), "client.certificateSecretRef", "leave it out"),
         (unused.is_some_and(|c| c.private_key_secret_ref.is_some()), "client.privateKeySecretRef", SECRET),

@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     checked::{
         Checked, ClientSource, Grant, HeaderSource, InputRef, Output, ParameterSource, RefreshSends, RequestSource,
-        Scopes, TextSource, ValueSource,
+        Scopes, TextSource, TokenExchange, TokenSource, ValueSource,
     },
     decide::{Rules, Starts},
     fingerprint,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{
         BasicEncoding, ClientSpec, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec,
-        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText,
+        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
     },
     oauth::{
         discovery::Metadata,
@@ -164,10 +164,36 @@ fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
         let (username, password) = (input(namespace, &grant.username_secret_ref), &grant.password_secret_ref);
         return Ok(Grant::Password { username, password: input(namespace, password) });
     }
+    if let Some(grant) = &spec.grant.token_exchange {
+        let exchange = TokenExchange {
+            subject: token_source(&grant.subject_token, namespace)?,
+            subject_type: grant.subject_token_type.0.clone(),
+            actor: match &grant.actor_token {
+                Some(actor) => {
+                    let type_ = grant.actor_token_type.as_ref().map(|type_| type_.0.clone());
+                    let both = invalid("actorToken and actorTokenType go together: set both or neither.");
+                    Some((token_source(actor, namespace)?, type_.ok_or(both)?))
+                }
+                None => None,
+            },
+            requested_type: grant.requested_token_type.as_ref().map(|type_| type_.0.clone()),
+        };
+        return Ok(Grant::TokenExchange(Box::new(exchange)));
+    }
     if let Some(grant) = &spec.grant.custom {
         return Ok(Grant::Custom { grant_type: grant.grant_type.0.clone() });
     }
     Err(invalid("grant takes exactly one member, such as clientCredentials or refreshToken."))
+}
+
+fn token_source(token: &SubjectToken, namespace: &Arc<str>) -> Checks<TokenSource> {
+    match (&token.secret_ref, &token.credential_ref) {
+        (Some(key), _) => Ok(TokenSource::Input(input(namespace, key))),
+        (None, Some(credential)) => Ok(TokenSource::Credential(credential.name.0.clone())),
+        (None, None) => Err(invalid(
+            "A token to exchange comes from exactly one of secretRef, serviceAccountRef and credentialRef.",
+        )),
+    }
 }
 
 fn text(value: &str) -> TextSource {
@@ -337,9 +363,10 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
         Grant::RefreshToken { .. } => Starts::RefreshToken,
         Grant::ClientCredentials | Grant::Custom { .. } => Starts::Client,
         Grant::Password { .. } => Starts::Password,
+        Grant::TokenExchange(_) => Starts::Token,
     };
     let keeps = match starts {
-        Starts::Client => Keeps::Nothing,
+        Starts::Client | Starts::Token => Keeps::Nothing,
         Starts::RefreshToken | Starts::Password if policy.single_use => Keeps::SingleUse,
         Starts::RefreshToken | Starts::Password => Keeps::Reusable,
     };

@@ -136,3 +136,113 @@ async fn a_custom_grant_is_one_request() {
     let said = namespace.reason("custom", ConditionType::Stalled, "InvalidSpec").await;
     assert!(said.message(ConditionType::Stalled).contains("unsupported_grant_type"));
 }
+
+/// A credential that exchanges the access token of `machine`, and acts as `actor` where there is one.
+fn exchanged(name: &str, oidc: &Oidc, subject: &str, more: &str) -> String {
+    format!(
+        r#"
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthCredential
+metadata: {{name: {name}}}
+spec:
+  provider: {{issuer: "{issuer}"}}
+  client: {{id: exchanger, secretRef: {{name: exchanger, key: secret}}}}
+  grant:
+    tokenExchange:
+      subjectToken: {subject}
+      subjectTokenType: urn:ietf:params:oauth:token-type:access_token
+      {more}
+  parameters: [{{name: audience, value: downstream}}]
+  secret:
+    template:
+      access_token: "{{{{ access_token }}}}"
+      said: "{{{{ response.issued_token_type }}}} {{{{ response.subject }}}} {{{{ response.actor | default('nobody') }}}} {{{{ response.audience }}}}"
+"#,
+        issuer = oidc.issuer
+    )
+}
+
+const EXCHANGER: &str = r#"
+apiVersion: v1
+kind: Secret
+metadata: {name: exchanger}
+stringData: {secret: exchanger-secret}
+"#;
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_credentials_token_is_exchanged_and_again_when_it_changes() {
+    let (namespace, oidc, mut operator) = started("grant-exchange").await;
+    let exchange = exchanged(
+        "exchanged",
+        &oidc,
+        "{credentialRef: {name: machine}}",
+        &format!(
+            "actorToken: {{credentialRef: {{name: actor}}}}\n      actorTokenType: {ACCESS_TOKEN}\n      requestedTokenType: {ACCESS_TOKEN}"
+        ),
+    );
+    // Before the credentials that it depends on: it waits for them.
+    namespace.apply(&format!("{MACHINES}\n---\n{EXCHANGER}\n---\n{exchange}")).await;
+    let waiting = namespace.reason("exchanged", ConditionType::Ready, "SourceSecretNotFound").await;
+    assert!(waiting.message(ConditionType::Ready).contains("The credential machine doesn't exist"));
+    namespace.apply(&machine("machine", "basic", &oidc.token_url(), "")).await;
+    let named = machine("actor", "post", &oidc.token_url(), "  secret: {name: elsewhere}");
+    namespace.apply(&named).await;
+    namespace.ready("exchanged").await;
+    let said = namespace.value("exchanged-token", "said").await;
+    assert_eq!(said, format!("{ACCESS_TOKEN} machine-basic machine-post downstream"));
+
+    for (at, changed) in ["machine", "actor"].into_iter().enumerate() {
+        namespace.request_refresh(changed, "2026-01-01T00:00:00Z").await;
+        namespace.revision("exchanged", at as i64 + 2, SOON).await;
+    }
+    let before = asked(&oidc).await.len();
+    operator.restart().await;
+    namespace.patch_secret("elsewhere", &json!({"metadata": {"labels": {"touched": "yes"}}})).await;
+    crate::support::throughout(
+        "the same tokens aren't exchanged again",
+        std::time::Duration::from_secs(2),
+        async || {
+            let now = asked(&oidc).await;
+            (now.len() != before).then(|| format!("{now:?}"))
+        },
+    )
+    .await;
+
+    // The output of a credential is where its spec says, also when that changes.
+    namespace.apply(&named.replace("name: elsewhere", "name: moved, template: {t: \"{{ access_token }}\"}")).await;
+    namespace.revision("exchanged", 4, SOON).await;
+    let hidden = json!({"spec": {"secret": {"template": {"t": "Bearer {{ access_token }}"}}}});
+    namespace.patch_credential("actor", &hidden).await;
+    let said = namespace.reason("exchanged", ConditionType::Stalled, "InvalidSpec").await;
+    assert!(said.message(ConditionType::Stalled).contains("has no key that is the access token alone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_exchanged_is_said() {
+    let (namespace, oidc, _operator) = started("grant-exchange-refused").await;
+    let given = "apiVersion: v1\nkind: Secret\nmetadata: {name: given}\nstringData: {token: nonsense}";
+    let from_secret = exchanged("given", &oidc, "{secretRef: {name: given, key: token}}", "");
+    let circle = |name: &str, other: &str| exchanged(name, &oidc, &format!("{{credentialRef: {{name: {other}}}}}"), "");
+    let manifests = [
+        EXCHANGER.to_owned(),
+        given.to_owned(),
+        from_secret,
+        circle("one", "two"),
+        circle("two", "one"),
+        MACHINES.to_owned(),
+        machine("machine", "basic", &oidc.token_url(), ""),
+    ];
+    namespace.apply(&manifests.join("\n---\n")).await;
+    for name in ["one", "two"] {
+        let said = namespace.reason(name, ConditionType::Stalled, "InvalidSpec").await;
+        assert!(said.message(ConditionType::Stalled).contains("itself depends on this one's token"), "{name}");
+    }
+    let refused = namespace.reason("given", ConditionType::Stalled, "InvalidSpec").await;
+    assert!(refused.message(ConditionType::Stalled).contains("invalid_request"));
+    namespace.ready("machine").await;
+    let token = namespace.value("machine-token", "access_token").await;
+    namespace.patch_secret("given", &json!({"stringData": {"token": token}})).await;
+    namespace.revision("given", 1, SOON).await;
+    assert_eq!(asked(&oidc).await.iter().filter(|entry| entry.contains("token-exchange")).count(), 2);
+}

@@ -5,6 +5,7 @@ import Provider from 'oidc-provider';
 
 import { registerPasswordGrant } from './password.mjs';
 import { createStore } from './store.mjs';
+import { registerTokenExchange } from './token-exchange.mjs';
 
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 
@@ -16,6 +17,7 @@ export function defaultClients(redirectUris) {
     grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
   };
   const user = { redirect_uris: [], response_types: [], grant_types: ['password', 'refresh_token'] };
+  const exchanger = { redirect_uris: [], response_types: [], grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange'] };
   const machine = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
   return [
     { ...web, client_id: 'web-post', client_secret: 'web-post-secret', token_endpoint_auth_method: 'client_secret_post' },
@@ -23,6 +25,7 @@ export function defaultClients(redirectUris) {
     { ...web, client_id: 'web-public', token_endpoint_auth_method: 'none' },
     { ...user, client_id: 'user-post', client_secret: 'user-post-secret', token_endpoint_auth_method: 'client_secret_post' },
     { ...user, client_id: 'user-once', grant_types: ['password'], token_endpoint_auth_method: 'none' },
+    { ...exchanger, client_id: 'exchanger', client_secret: 'exchanger-secret', token_endpoint_auth_method: 'client_secret_basic' },
     { ...machine, client_id: 'machine-post', client_secret: 'machine-post-secret', token_endpoint_auth_method: 'client_secret_post' },
     { ...machine, client_id: 'machine-basic', client_secret: 'machine-basic-secret', token_endpoint_auth_method: 'client_secret_basic' },
   ];
@@ -64,6 +67,7 @@ export async function createProvider(issuer, settings) {
     rotateRefreshToken: rotation === 'strict',
   });
   registerPasswordGrant(provider);
+  registerTokenExchange(provider);
   // In the store and not in the configuration: clients given there can't change while the server runs.
   for (const client of clients) await provider.Client.adapter.upsert(client.client_id, client);
   return provider;

@@ -31,12 +31,20 @@ async fn every_feature_that_is_not_there_yet_is_named() {
         case(name, json!({"client": {"authentication": method}}), &format!("authentication {method}"), instead)
     };
     let key = json!({"name": "k", "key": "k"});
-    let subject = json!({"subjectToken": {"secretRef": key}, "subjectTokenType": "urn:a"});
+    let subject = json!({
+        "subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}},
+        "subjectTokenType": "urn:a",
+    });
     let cases = [
         grant("code", "authorizationCode", json!({}), "use refreshToken"),
         grant("device", "deviceCode", json!({}), "use refreshToken"),
         grant("bearer", "jwtBearer", json!({"privateKeySecretRef": key}), "use clientCredentials"),
-        grant("exchange", "tokenExchange", subject, "use clientCredentials"),
+        case(
+            "exchange",
+            json!({"grant": {"clientCredentials": null, "tokenExchange": subject}}),
+            "tokenExchange from a serviceAccountRef",
+            "use secretRef or credentialRef",
+        ),
         case("fallback", json!({"client": {"fallbackSecretRefs": [key]}}), "client.fallbackSecretRefs", "leave it out"),
         case(
             "certificate",
@@ -90,7 +98,7 @@ async fn promised_manifests_say_what_they_lack() {
         ("mutual-tls", "client.certificateSecretRef"),
         ("federated", "authentication private_key_jwt"),
         ("google", "grant.jwtBearer"),
-        ("exchanged", "grant.tokenExchange"),
+        ("exchanged", "tokenExchange from a serviceAccountRef"),
         ("tv", "grant.deviceCode"),
         ("registry", "grant.authorizationCode"),
         ("many", "grant.authorizationCode"),

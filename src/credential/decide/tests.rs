@@ -120,6 +120,7 @@ impl Case {
         let (seed, asked_under) = (RefreshToken::new(self.seed), AskedUnder::default());
         let holder = Holder { pod: "me".into(), boot: "now".into() };
         let state = match &self.state {
+            _ if self.rules.keeps == Keeps::Nothing => StateSeen::NotKept,
             None => StateSeen::Absent,
             Some(record) if self.read => StateSeen::Read(record),
             Some(record) => StateSeen::Unread { revision: record.revision, open_intent: record.intent.is_some() },
@@ -141,6 +142,7 @@ impl Case {
                     Starts::Client => Source::Client,
                     Starts::RefreshToken => Source::Seed(&seed, hash(self.seed)),
                     Starts::Password => Source::User(hash(self.seed)),
+                    Starts::Token => Source::Tokens(hash(self.seed)),
                 },
             }),
             seed_taken_by: self.taken_by,
@@ -255,6 +257,27 @@ fn a_password_begins_anew() {
     let next = after_refusal(&rules, &record, &refused, |token| hash(token.expose()), at(1010), "anew").unwrap();
     assert_eq!((next.refresh_token, next.lineage.as_str(), next.revision), (None, "anew", 3));
     assert_eq!(next.seed_hash, record.seed_hash);
+}
+
+/// A token that is exchanged: another one is exchanged at once, the same one when its time has come.
+#[test]
+fn an_exchanged_token_follows_its_subject() {
+    let asks = |seed, inputs: &str, now| {
+        let case = case().with(|c| {
+            (c.rules.starts, c.rules.keeps, c.seed, c.now) = (Starts::Token, Keeps::Nothing, seed, now);
+            let OutputSeen::Ours(published) = &mut c.output else { panic!() };
+            published.asked_under.inputs = inputs.into();
+        });
+        match case.plan() {
+            Plan::Exchange(_) => true,
+            Plan::Rest { until: Some(_) } => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!asks("r0", "", 2000));
+    assert!(!asks("r0", "touched", 2000), "the same token, written again");
+    assert!(asks("another", "touched", 2000));
+    assert!(asks("r0", "", 4000), "its time has come");
 }
 
 #[test]

@@ -128,14 +128,14 @@ fn a_requests_own_authentication() {
 fn what_this_version_does_not_do() {
     let none = || json!({});
     let assertion = json!({"jwtBearer": {"privateKeySecretRef": key("k")}});
-    let exchange = json!({"tokenExchange": {"subjectToken": {"secretRef": key("t")}, "subjectTokenType": "jwt"}});
+    let exchange = json!({"tokenExchange": {"subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}}, "subjectTokenType": "jwt"}});
     let certificate = json!({"id": "p", "secretRef": key("s"), "certificateSecretRef": {"name": "tls"}});
     let fallback = json!({"id": "c", "secretRef": key("s"), "fallbackSecretRefs": [key("t")]});
     for (spec, provider, what) in [
         (json!({"grant": {"authorizationCode": {}}}), none(), "grant.authorizationCode"),
         (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
         (json!({"grant": assertion}), none(), "grant.jwtBearer"),
-        (json!({"grant": exchange}), none(), "grant.tokenExchange"),
+        (json!({"grant": exchange}), none(), "tokenExchange from a serviceAccountRef"),
         (json!({"client": fallback}), none(), "client.fallbackSecretRefs"),
         (json!({"client": certificate}), none(), "client.certificateSecretRef"),
         (json!({"client": null}), json!({"client": certificate}), "client.certificateSecretRef"),
