@@ -11,13 +11,19 @@ mod support;
 mod api;
 #[path = "faults/boundaries.rs"]
 mod boundaries;
+#[path = "faults/changes.rs"]
+mod changes;
 #[path = "faults/clock.rs"]
 mod clock;
+#[path = "faults/herd.rs"]
+mod herd;
 #[path = "faults/kills/mod.rs"]
 mod kills;
 #[allow(dead_code, reason = "shared with the cluster tests, which use all of it")]
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "faults/outputs.rs"]
+mod outputs;
 #[path = "faults/provider.rs"]
 mod provider;
 #[path = "faults/replicas.rs"]

@@ -14,7 +14,7 @@ use super::{
     seen::{CredentialSeen, SecretSeen},
 };
 use crate::{
-    api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason},
+    api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason, SecretStatus},
     clock::BootTime,
     credential::{
         checked::{Checked, Grant, InputRef, InputValues, TokenSource},
@@ -224,7 +224,11 @@ impl Controller {
             return OutputSeen::Foreign;
         }
         let keys = prepared.checked.as_ref().map(|checked| output::keys(&checked.output)).unwrap_or_default();
-        OutputSeen::Ours(secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default())
+        let mut published = secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default();
+        // One that the status doesn't know, for a crash or another replica's write, is written again, and the status with it.
+        let told = |known: &SecretStatus| known.name == prepared.output_name && *known.uid == *secret.uid;
+        published.intact &= prepared.status.secret.as_ref().is_none_or(told);
+        OutputSeen::Ours(published)
     }
 
     /// Everything that is known of a checked credential.

@@ -86,7 +86,7 @@ impl Controller {
                 Ok(metadata) => {
                     let written = SecretSeen::of(&metadata);
                     self.store().put_secret(&output_key, written.clone());
-                    self.remove_former_output(key, prepared, checked).await;
+                    self.remove_former_output(key, prepared, checked).await?;
                     return Ok(Ok(published(key, publication, checked, &written)));
                 }
                 Err(Fault::Invalid) => {
@@ -156,22 +156,25 @@ impl Controller {
         Ok(None)
     }
 
-    /// After a rename, the old Secret goes if the policy says so. Best effort: the ownerReference is the second net.
-    async fn remove_former_output(&self, key: &Key, prepared: &Prepared, checked: &Checked) {
+    /// After a rename, the old Secret goes if the policy says so. Until it has gone the status names it. Where it may not be
+    /// deleted, the ownerReference is the second net.
+    async fn remove_former_output(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> Answer<()> {
         let Some(former) = prepared.status.secret.as_ref().filter(|former| former.name != checked.output.name) else {
-            return;
+            return Ok(());
         };
         if !checked.output.owned {
-            return;
+            return Ok(());
         }
         let former_key = Key::new(&key.namespace, &former.name);
-        let removed = self.cluster.delete_secret(&former_key, &former.uid, None).await;
-        match removed {
+        match self.cluster.delete_secret(&former_key, &former.uid, None).await {
             Ok(()) | Err(Fault::NotFound | Fault::Conflict) => {
                 self.store().remove_secret(&former_key, Some(&former.uid));
+                Ok(())
             }
+            Err(fault @ Fault::Unanswered) => Err(fault),
             Err(fault) => {
-                tracing::warn!(credential = %key, fault = fault.label(), "the former output Secret was not removed")
+                tracing::warn!(credential = %key, fault = fault.label(), "the former output Secret was not removed");
+                Ok(())
             }
         }
     }

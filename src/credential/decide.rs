@@ -118,10 +118,19 @@ fn publish(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
             let expired = issued.expires_at.is_some_and(|expires| expires <= seen.now);
             let current = output_is(seen, record.revision) && known == record.revision;
             // A backup that is older than what was published publishes nothing (rule 7).
-            (!current && !expired && record.revision >= known).then_some(Plan::Publish)
+            (!current && !expired && record.revision >= newest_published(seen)).then_some(Plan::Publish)
         }
         _ => None,
     }
+}
+
+/// The newest revision that is known to have been published: a status goes with its credential, and an output may stay.
+fn newest_published(seen: &Observed<'_>) -> i64 {
+    let output = match &seen.output {
+        OutputSeen::Ours(published) if published.intact => published.revision,
+        _ => 0,
+    };
+    output.max(seen.status.revision.unwrap_or(0))
 }
 
 /// Whether the output holds this revision, untouched, in its present form.
@@ -282,7 +291,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
             ),
         ));
     }
-    let published = seen.status.revision.unwrap_or(0);
+    let published = newest_published(seen);
     let begin = |former| {
         let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
         let base = StateRecord::begin(lineage, binding, Some(seed), hash, former, published, seen.now);
@@ -297,10 +306,15 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
             ))
         }
         None => begin(None),
-        Some(record) if record.seed_hash.as_ref() != Some(seed_hash) && !record.is_spent(seed_hash) => {
+        // A state of before this seed: that a token was obtained from it since is known to the status alone.
+        Some(record)
+            if record.seed_hash.as_ref() != Some(seed_hash)
+                && !record.is_spent(seed_hash)
+                && (record.revision >= published || seen.status.seed_hash.as_ref() != Some(seed_hash)) =>
+        {
             begin(Some(record))
         }
-        Some(record) if record.revision < seen.status.revision.unwrap_or(0) => hold(Problem::stalled(
+        Some(record) if record.revision < published => hold(Problem::stalled(
             Reason::AuthorizationRequired,
             "The state Secret is older than the token that was published (a restored backup?): its refresh token may be spent, and nothing is sent. Put a new refresh token into the input Secret.",
         )),
@@ -321,7 +335,7 @@ fn of_user(
     record: Option<&StateRecord>,
     fresh: &str,
 ) -> StateRecord {
-    let published = seen.status.revision.unwrap_or(0);
+    let published = newest_published(seen);
     let serves = |record: &&StateRecord| {
         record.seed_hash.as_deref() == Some(user)
             && record.binding == *inputs.binding

@@ -34,7 +34,7 @@ pub struct Notes {
     pub revision: i64,
     pub open_intent: bool,
     written_under: Box<str>,
-    /// The data keys that our last apply still owns, each with a line break behind it; empty if it lost the label.
+    /// The data keys that our last apply still owns, each with a line break behind it; empty if it lost the label or its revision.
     owned_keys: Box<str>,
 }
 
@@ -73,7 +73,8 @@ impl Notes {
     }
 }
 
-/// The keys that our last apply still owns: who changes a field takes it over.
+/// The keys that our last apply still owns: who changes a field takes it over. None where that befell what says whose token it
+/// is, and which.
 fn owned_keys(managed: &[ManagedFieldsEntry]) -> String {
     let ours = managed.iter().find(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
@@ -81,8 +82,10 @@ fn owned_keys(managed: &[ManagedFieldsEntry]) -> String {
             && entry.subresource.is_none()
     });
     let Some(fields) = ours.and_then(|entry| entry.fields_v1.as_ref()) else { return String::new() };
-    let labels = fields.0.pointer("/f:metadata/f:labels");
-    if labels.and_then(|labels| labels.get(format!("f:{CREDENTIAL_LABEL}"))).is_none() {
+    let owns = |kind: &str, name: &str| {
+        fields.0.pointer(&format!("/f:metadata/f:{kind}")).is_some_and(|owned| owned.get(format!("f:{name}")).is_some())
+    };
+    if !owns("labels", CREDENTIAL_LABEL) || !owns("annotations", REVISION) {
         return String::new();
     }
     let data = fields.0.get("f:data").and_then(serde_json::Value::as_object);

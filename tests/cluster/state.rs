@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::manifests::{hover, input};
 use crate::support::standin::{Fault, Hover, Standin, Symptom};
-use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, throughout};
+use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, throughout, until};
 
 async fn started(name: &str) -> (Namespace, Standin, Operator) {
     let namespace = Cluster::shared().await.namespace(name).await;
@@ -41,20 +41,32 @@ async fn quiet(standin: &Standin) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_state_a_spent_seed_is_not_sent() {
     let (namespace, standin, mut operator) = started("state-lost").await;
-    namespace.apply(&hover("lost", &standin, "")).await;
-    namespace.ready("lost").await;
-    namespace.delete_secret("lost-oauth-state").await;
-    operator.restart().await;
-    namespace.request_refresh("lost", "2026-01-01T00:00:00Z").await;
-    let credential = namespace.reason("lost", ConditionType::Stalled, "AuthorizationRequired").await;
-    assert!(credential.is(ConditionType::Ready), "the published token still serves");
-    quiet(&standin).await;
-    assert!(credential.message(ConditionType::Stalled).contains("state Secret is gone"));
+    for name in ["while-it-runs", "while-it-is-away"] {
+        namespace.apply(&hover(name, &standin, "")).await;
+        namespace.ready(name).await;
+    }
+    namespace.delete_secret("while-it-runs-oauth-state").await;
+    still_lost(&namespace, &standin, "while-it-runs").await;
+    operator.kill();
+    namespace.delete_secret("while-it-is-away-oauth-state").await;
+    operator.resume().await;
+    still_lost(&namespace, &standin, "while-it-is-away").await;
+    still_lost(&namespace, &standin, "while-it-runs").await;
 
-    namespace.apply(&input("lost", "s3cr3t", &standin.seed())).await;
-    let credential = namespace.revision("lost", 2, SOON).await;
-    assert!(!credential.is(ConditionType::Stalled));
-    assert_eq!((standin.requests().len(), standin.replays()), (2, 0));
+    for name in ["while-it-runs", "while-it-is-away"] {
+        namespace.apply(&input(name, "s3cr3t", &standin.seed())).await;
+        let credential = namespace.revision(name, 2, SOON).await;
+        assert!(!credential.is(ConditionType::Stalled));
+    }
+    assert_eq!((standin.requests().len(), standin.replays()), (4, 0));
+}
+
+async fn still_lost(namespace: &Namespace, standin: &Standin, name: &str) {
+    namespace.request_refresh(name, "2026-01-01T00:00:00Z").await;
+    let credential = namespace.reason(name, ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(credential.is(ConditionType::Ready), "the published token still serves");
+    assert!(credential.message(ConditionType::Stalled).contains("state Secret is gone"));
+    quiet(standin).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +89,104 @@ async fn an_older_state_sends_nothing_and_publishes_nothing() {
     quiet(&standin).await;
     assert_eq!(namespace.value("older-token", "access_token").await, token);
     assert_eq!((standin.requests().len(), standin.replays()), (2, 0));
+}
+
+/// Deletes a credential, and nothing else: an administrator's client, with an output that is to stay.
+async fn delete_alone(namespace: &Namespace, name: &str) {
+    namespace.credentials().delete(name, &kube::api::DeleteParams::default()).await.unwrap();
+    until("the credential is gone", SOON, async || {
+        namespace.credentials().get_opt(name).await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+/// As restores are: without a status. What was published since tells that the backup is older.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_credential_and_state_beside_a_newer_output_send_nothing() {
+    let (namespace, standin, mut operator) = started("state-beside").await;
+    let manifest = hover("beside", &standin, "  secret: {deletionPolicy: Retain}");
+    namespace.apply(&manifest).await;
+    namespace.ready("beside").await;
+    let first = backup(namespace.secret("beside-oauth-state").await.unwrap());
+    namespace.request_refresh("beside", "2026-01-01T00:00:00Z").await;
+    namespace.revision("beside", 2, SOON).await;
+    let token = namespace.value("beside-token", "access_token").await;
+
+    operator.kill();
+    delete_alone(&namespace, "beside").await;
+    restore(&namespace, &first).await;
+    namespace.apply(&manifest).await;
+    operator.resume().await;
+    let credential = namespace.reason("beside", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(credential.message(ConditionType::Stalled).contains("backup"));
+    quiet(&standin).await;
+    assert_eq!(namespace.value("beside-token", "access_token").await, token);
+
+    namespace.apply(&input("beside", "s3cr3t", &standin.seed())).await;
+    let credential = namespace.ready("beside").await;
+    assert_eq!(credential.status.unwrap().revision, Some(3), "revisions go on from the newest that was published");
+    assert_eq!((standin.requests().len(), standin.replays()), (3, 0));
+}
+
+/// Everything is of the backup: nothing tells that its refresh token is spent, but the server. It is asked once.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_whole_restore_the_server_decides_and_a_new_seed_cures() {
+    let (namespace, standin, mut operator) = started("state-whole").await;
+    let manifest = hover("whole", &standin, "");
+    namespace.apply(&manifest).await;
+    namespace.ready("whole").await;
+    let secrets = [
+        backup(namespace.secret("whole-oauth-state").await.unwrap()),
+        backup(namespace.secret("whole-token").await.unwrap()),
+    ];
+    let token = namespace.value("whole-token", "access_token").await;
+    namespace.request_refresh("whole", "2026-01-01T00:00:00Z").await;
+    namespace.revision("whole", 2, SOON).await;
+
+    operator.kill();
+    delete_alone(&namespace, "whole").await;
+    for secret in &secrets {
+        restore(&namespace, secret).await;
+    }
+    namespace.apply(&manifest).await;
+    operator.resume().await;
+    let credential = namespace.ready("whole").await;
+    assert_eq!(credential.status.unwrap().revision, Some(1), "it goes on from the backup, with no request");
+    assert_eq!(namespace.value("whole-token", "access_token").await, token);
+    assert_eq!(standin.requests().len(), 2);
+
+    namespace.request_refresh("whole", "2026-01-01T00:00:01Z").await;
+    let credential = namespace.reason("whole", ConditionType::Stalled, "InvalidClient").await;
+    assert!(credential.is(ConditionType::Ready), "the restored token still serves");
+    quiet(&standin).await;
+    assert_eq!(standin.requests().len(), 3, "the server's answer decides");
+    namespace.apply(&input("whole", "s3cr3t", &standin.seed())).await;
+    let credential = namespace.revision("whole", 2, SOON).await;
+    assert!(!credential.is(ConditionType::Stalled));
+    assert_eq!(standin.requests().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moved_to_another_provider_it_begins_anew_with_that_ones_token() {
+    let (namespace, standin, _operator) = started("state-moved").await;
+    let elsewhere = Standin::start(Hover::default()).await;
+    namespace.apply(&hover("moved", &standin, "")).await;
+    namespace.ready("moved").await;
+
+    // The credential first: until the other's token is there, nothing is sent.
+    let provider = json!({"spec": {"provider": {"endpoints": {"token": elsewhere.token_url()}}}});
+    namespace.patch_credential("moved", &provider).await;
+    namespace.reason("moved", ConditionType::Stalled, "AuthorizationRequired").await;
+    namespace.apply(&input("moved", "s3cr3t", &elsewhere.seed())).await;
+    until("a token of the other", SOON, async || {
+        let token = namespace.value("moved-token", "access_token").await;
+        elsewhere.is_live(&token).then_some(())
+    })
+    .await;
+    let credential = namespace.ready("moved").await;
+    assert!(!credential.is(ConditionType::Stalled));
+    let sent = |server: &Standin| server.requests().iter().map(|request| request.refused.clone()).collect::<Vec<_>>();
+    assert_eq!((sent(&standin), sent(&elsewhere)), (vec![None], vec![None]), "each server got a token of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

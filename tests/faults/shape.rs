@@ -12,7 +12,10 @@ use crate::support::{Conditions, Namespace, SOON, until};
 /// Waits until the operator has looked at the newest spec and rests with a token, and gives the credential's shape.
 pub async fn settled(namespace: &Namespace, name: &str) -> Value {
     let what = format!("{name} is Ready and Refreshed under its newest spec, and says the same everywhere");
-    let (credential, output, state) = until(&what, SOON * 2, async || at_rest(namespace, name).await).await;
+    let waited = tokio::time::timeout(SOON * 2, until(&what, SOON * 4, async || at_rest(namespace, name).await)).await;
+    let Ok((credential, output, state)) = waited else {
+        panic!("in vain: {what}. It says {}", json!(namespace.status(name).await));
+    };
     let status = credential.status.unwrap();
     let shape = json!({
         "status": of_status(serde_json::to_value(&status).unwrap()),
@@ -50,7 +53,9 @@ fn of_status(mut status: Value) -> Value {
     let fields = status.as_object_mut().unwrap();
     fields.remove("revision");
     fields.remove("observedGeneration");
-    for said in ["expirationTime", "lastRefreshTime", "nextRefreshTime", "seedHash", "lastHandledRefreshRequest"] {
+    for said in
+        ["expirationTime", "lastRefreshTime", "nextRefreshTime", "seedHash", "tokenHash", "lastHandledRefreshRequest"]
+    {
         fields.entry(said).and_modify(|value| *value = "said".into());
     }
     for numbered in ["uid", "resourceVersion"] {

@@ -23,7 +23,7 @@ use super::Cluster;
 pub use watches::Gone;
 use watches::Watches;
 
-/// The writes of a single-use refresh, in their order, and the read that settles one in doubt.
+/// The writes of a single-use refresh, in their order, that of a changed output, and the read that settles one in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     Intent,
@@ -31,6 +31,8 @@ pub enum Write {
     State,
     Output,
     Status,
+    /// An output that the spec doesn't want any more is deleted.
+    Removal,
     /// The state Secret is read.
     ReadBack,
 }
@@ -166,6 +168,9 @@ fn classify(method: &Method, path: &str, body: &[u8]) -> Option<(String, Write)>
     }
     if *method == Method::GET && path.contains("/secrets/") {
         return Some((last.strip_suffix("-oauth-state")?.to_owned(), Write::ReadBack));
+    }
+    if *method == Method::DELETE && path.contains("/secrets/") {
+        return Some((last.strip_suffix("-token")?.to_owned(), Write::Removal));
     }
     if *method == Method::PATCH && path.contains("/secrets/") {
         return Some((last.strip_suffix("-token")?.to_owned(), Write::Output));

@@ -199,6 +199,18 @@ fn a_state_and_what_may_be_sent_from_it() {
             case().with(|c| (c.status.revision, c.output) = (Some(4), OutputSeen::Absent)),
             "AuthorizationRequired None true",
         ),
+        (
+            "a backup, and the credential made anew beside its output",
+            case().with(|c| (c.status, c.record().revision) = (OAuthCredentialStatus::default(), 2)),
+            "AuthorizationRequired None true",
+        ),
+        (
+            "a backup of before the seed",
+            due(case()).with(|c| {
+                (c.status.revision, c.status.seed_hash, c.seed) = (Some(4), Some(hash("s")), "s");
+            }),
+            "AuthorizationRequired None true",
+        ),
         ("a backup, new seed", due(case()).with(|c| (c.status.revision, c.seed) = (Some(4), "s")), "s of new after 4"),
         ("no state", due(case()).with(|c| c.state = None), "AuthorizationRequired None true"),
         ("no state, new seed", due(case()).with(|c| (c.state, c.seed) = (None, "s")), "s of new after 3"),

@@ -17,7 +17,8 @@ fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: Valu
 fn fields(label: bool, keys: &[&str]) -> Value {
     let data: serde_json::Map<_, _> = keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
     let labels = if label { json!({format!("f:{CREDENTIAL_LABEL}"): {}, "f:team": {}}) } else { json!({"f:team": {}}) };
-    json!({"f:metadata": {"f:labels": labels}, "f:data": data})
+    let annotations = json!({format!("f:{REVISION}"): {}, format!("f:{LINEAGE}"): {}});
+    json!({"f:metadata": {"f:labels": labels, "f:annotations": annotations}, "f:data": data})
 }
 
 fn metadata(entries: Vec<ManagedFieldsEntry>) -> ObjectMeta {
@@ -52,6 +53,9 @@ fn who_changes_a_field_takes_it_over() {
     assert!(intact(vec![theirs.clone(), ours(&["a", "b", "c"])]), "foreign keys stay");
     assert!(!intact(vec![ours(&["a"]), theirs]), "b is theirs now");
     assert!(!intact(vec![ours(&["ab", "b"])]), "no key is part of another");
+    let mut unnumbered = fields(true, &["a", "b"]);
+    unnumbered["f:metadata"]["f:annotations"] = json!({"f:note": {}});
+    assert!(!intact(vec![entry(FIELD_MANAGER, "Apply", None, unnumbered)]), "somebody else gave it its revision");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl proxy::Watcher for Eyes {
                 }
                 Write::Output => ledger.published(credential),
                 Write::Status => ledger.reported(credential),
-                Write::ReadBack => {}
+                Write::Removal | Write::ReadBack => {}
             }
         }
         self.0.sees(Seen::After(write))

@@ -22,6 +22,8 @@ pub struct Hover {
     pub redirect_uri: String,
     /// Sent as `expires_in`, in whole seconds.
     pub access_token_lifetime: Duration,
+    /// They all expire then, whenever they were issued. None: after their lifetime.
+    pub access_tokens_expire: Option<SystemTime>,
     /// How long a refresh token still works after its first use. Hover has no such grace: None.
     pub reuse_grace_period: Option<Duration>,
     /// Hover's are valid until they are spent: None.
@@ -39,6 +41,7 @@ impl Default for Hover {
             client_secret: "s3cr3t".to_owned(),
             redirect_uri: "https://oauth.example.com/oauth/callback".to_owned(),
             access_token_lifetime: Duration::from_hours(2),
+            access_tokens_expire: None,
             reuse_grace_period: None,
             refresh_token_lifetime: None,
             code_lifetime: Duration::from_mins(10),
@@ -138,12 +141,14 @@ pub fn check_redirect_uri(hover: &Hover, redirect_uri: &str) -> Result<(), Strin
 fn issue(hover: &Hover, ledger: &mut Ledger) -> Reply {
     let created_at =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970").as_secs();
+    let left = hover.access_tokens_expire.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+    let lifetime = left.unwrap_or(hover.access_token_lifetime);
     Reply::json(
         200,
         &json!({
-            "access_token": ledger.issue(Kind::AccessToken, &hover.client_id, Some(hover.access_token_lifetime)),
+            "access_token": ledger.issue(Kind::AccessToken, &hover.client_id, Some(lifetime)),
             "token_type": "Bearer",
-            "expires_in": hover.access_token_lifetime.as_secs(),
+            "expires_in": lifetime.as_secs(),
             "refresh_token": ledger.issue(Kind::RefreshToken, &hover.client_id, hover.refresh_token_lifetime),
             "scope": "all",
             "created_at": created_at,

@@ -137,6 +137,11 @@ impl Standin {
         arrivals.wait_for(|so_far| *so_far >= count).await.expect("the sender lives as long as self");
     }
 
+    /// The most requests that were ever there at the same time, not answered yet.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.state().most_open
+    }
+
     /// How often a code or refresh token came in that had been spent before.
     pub fn replays(&self) -> usize {
         self.shared.state().ledger.replays()

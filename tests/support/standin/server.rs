@@ -39,6 +39,9 @@ pub struct State {
     pub requests: Vec<Recorded>,
     pub faults: VecDeque<Fault>,
     pub latency: Duration,
+    /// Requests that have come and are not answered yet, and the most there ever were.
+    pub open: usize,
+    pub most_open: usize,
 }
 
 impl Config {
@@ -58,6 +61,8 @@ impl Shared {
             requests: Vec::new(),
             faults: VecDeque::new(),
             latency: Duration::ZERO,
+            open: 0,
+            most_open: 0,
         };
         Self { state: Mutex::new(state), arrivals: watch::Sender::new(0) }
     }
@@ -77,6 +82,8 @@ impl Shared {
             fault: if faulty { state.faults.pop_front() } else { None },
         };
         state.requests.push(request.clone());
+        state.open += 1;
+        state.most_open = state.most_open.max(state.open);
         self.arrivals.send_replace(state.requests.len());
         fate
     }
@@ -92,6 +99,15 @@ impl Shared {
             requests[serial].refused = Some(refused.why);
             refused.reply
         })
+    }
+}
+
+/// A request that is not answered yet.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.state().open -= 1;
     }
 }
 
@@ -146,6 +162,7 @@ async fn handle(
     let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(io::Error::other)?.to_bytes();
     let request = Recorded::new(&head.method, &head.uri, &seen.take(), body);
     let fate = shared.arrive(&request);
+    let _open = Open(Arc::clone(&shared));
     if !fate.latency.is_zero() {
         tokio::time::sleep(fate.latency).await;
     }
