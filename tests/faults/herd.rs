@@ -40,8 +40,16 @@ fn revision(credential: &OAuthCredential) -> i64 {
     credential.status.as_ref().and_then(|status| status.revision).unwrap_or(0)
 }
 
-/// Waits until each of them has obtained so many tokens.
-async fn reached(namespace: &Namespace, count: usize, least: i64, within: Duration) -> Vec<OAuthCredential> {
+/// Waits until each of them has obtained so many tokens. Before as many were asked for, it isn't worth a look.
+async fn reached(
+    namespace: &Namespace,
+    standin: &Standin,
+    count: usize,
+    least: i64,
+    within: Duration,
+) -> Vec<OAuthCredential> {
+    let asked = standin.arrived(count * usize::try_from(least).unwrap());
+    tokio::time::timeout(within, asked).await.expect("each asks in time");
     until(&format!("{count} at revision {least}"), within, async || {
         let credentials = all(namespace).await;
         let ready = credentials.iter().filter(|credential| revision(credential) >= least).count();
@@ -83,7 +91,7 @@ async fn a_herd_is_refreshed_before_it_expires() {
     let _operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
     let names: Vec<String> = (0..count).map(|at| format!("herd-{at}")).collect();
     apply(&namespace, &standin, &names, &format!("  refresh: {{before: {}s}}", before.as_secs())).await;
-    let credentials = reached(&namespace, names.len(), 1, before).await;
+    let credentials = reached(&namespace, &standin, names.len(), 1, before).await;
     say(&format!("herd of {count}: first tokens within {:.1?}", began.elapsed()));
 
     // The next tokens live for two hours: each of the herd is refreshed once.
@@ -95,7 +103,7 @@ async fn a_herd_is_refreshed_before_it_expires() {
         let apart = expires.duration_since(expiry).unwrap();
         assert!(apart < Duration::from_secs(3), "they expire in the same second, but for its fractions: {apart:?}");
     }
-    reached(&namespace, names.len(), 2, before * 2).await;
+    reached(&namespace, &standin, names.len(), 2, before * 2).await;
 
     let requests = standin.requests().split_off(first);
     assert_eq!((requests.len(), standin.replays()), (names.len(), 0), "one refresh each");
