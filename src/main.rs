@@ -51,6 +51,8 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let config = Config::infer().await?;
     let operator_namespace = flags.resolve_operator_namespace(&config);
+    let mut api_audiences = requests::own_audiences(&config);
+    api_audiences.extend(flags.api_server_audiences.iter().cloned());
     let client = requests::client(config, metrics.clone())?;
     let readiness = Readiness::awaiting([
         (
@@ -87,7 +89,7 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
         leadership: leadership.clone(),
         metrics,
         events,
-        settings: settings(&flags, operator_namespace, &identity),
+        settings: settings(&flags, operator_namespace, &identity, api_audiences),
         max_concurrent_refreshes: flags.max_concurrent_refreshes.into(),
     });
     Arc::clone(&controller).run(client, flags.namespaces, readiness, shutdown).await;
@@ -121,14 +123,18 @@ fn transport(flags: &Flags) -> Result<Transport, Failure> {
     })?)
 }
 
-fn settings(flags: &Flags, operator_namespace: String, identity: &str) -> Settings {
+fn settings(flags: &Flags, operator_namespace: String, identity: &str, api_audiences: Vec<String>) -> Settings {
     let egress = format!(
         "{:?} {:?} {} {:?}",
         flags.allow_egress, flags.deny_egress, flags.allow_insecure_http, flags.egress_proxy
     );
     let pod = std::env::var("POD_UID").ok().or_else(|| hostname::get().ok()?.into_string().ok()).unwrap_or_default();
     Settings {
-        limits: Limits { request_timeout: flags.request_timeout, secret_types: flags.allow_secret_types.clone() },
+        limits: Limits {
+            request_timeout: flags.request_timeout,
+            secret_types: flags.allow_secret_types.clone(),
+            api_audiences,
+        },
         operator_namespace,
         required_label: flags
             .require_input_label

@@ -6,6 +6,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "cluster/assertions.rs"]
+mod assertions;
 #[path = "cluster/canary.rs"]
 mod canary;
 #[path = "cluster/control.rs"]

@@ -26,7 +26,7 @@ async fn exchange(encoding: Encoding) -> (Recorded, String, TokenReply) {
     let request = TokenRequest {
         url: standin.token_url().parse().unwrap(),
         shape: RequestShape { encoding, authentication: Authentication::ClientSecretPost, ..RequestShape::default() },
-        client: Client { id: Some("3fc0".into()), secret: Some(ClientSecret::new("s3cr3t")) },
+        client: Client { id: Some("3fc0".into()), secret: Some(ClientSecret::new("s3cr3t")), assertion: None },
         standard: vec![
             ("grant_type", text("authorization_code")),
             ("code", text(&code)),
@@ -40,7 +40,7 @@ async fn exchange(encoding: Encoding) -> (Recorded, String, TokenReply) {
         ..EgressRules::default()
     };
     let transport = Transport::new(TransportConfig { egress, ..TransportConfig::default() }).unwrap();
-    let target = Target { url: request.url.clone(), ca: None, allowed_addresses: Vec::new() };
+    let target = Target { url: request.url.clone(), ca: None, identity: None, allowed_addresses: Vec::new() };
     let connection = transport.connect(&target).await.unwrap();
     let reply = connection.send(request.encode().unwrap(), |_| true).await.unwrap();
     let shape = ReplyShape::new(&ReplyPaths::from(&ResponseSpec::default()), ReplyRules::default()).unwrap();

@@ -29,7 +29,7 @@ pub enum BasicEncoding {
     Raw,
 }
 
-/// JWS algorithms (RFC 7518 section 3.1, RFC 8037).
+/// JWS algorithms (RFC 7518 section 3.1, RFC 8037). Of those registered, ES512 is missing: no P-521 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[allow(clippy::upper_case_acronyms)]
 pub enum SigningAlgorithm {
@@ -44,7 +44,6 @@ pub enum SigningAlgorithm {
     PS512,
     ES256,
     ES384,
-    ES512,
     EdDSA,
 }
 
@@ -72,10 +71,14 @@ pub struct AssertionSpec {
     /// How long the assertion is valid; default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<DurationText>,
-    /// Further claims.
+    /// Further claims. Those with a field of their own (iss, aud), and sub, iat, exp and jti, can't be set here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::crd::free_form_object")]
     pub claims: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Whether the header bears `x5t#S256`, the SHA-256 thumbprint of the certificate in certificateSecretRef (RFC 7515 section
+    /// 4.1.8). Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certificate_thumbprint: bool,
 }
 
 /// The OAuth client. Its material (id, secret, key, certificate, ServiceAccount) comes whole from the provider or whole
@@ -87,6 +90,8 @@ pub struct AssertionSpec {
     validation = Rule::new("!has(self.fallbackSecretRefs) || has(self.secretRef)").message("client.fallbackSecretRefs needs client.secretRef: name the current secret there"),
     validation = Rule::new("!(has(self.privateKeySecretRef) && has(self.serviceAccountRef))").message("client.privateKeySecretRef and client.serviceAccountRef exclude each other: keep the one that signs the assertion"),
     validation = Rule::new("!has(self.keyID) || has(self.privateKeySecretRef)").message("client.keyID names a key: set client.privateKeySecretRef too"),
+    validation = Rule::new("!has(self.signingAlgorithm) || !has(self.authentication) || self.authentication != 'client_secret_jwt' || self.signingAlgorithm.startsWith('HS')").message("client_secret_jwt signs with the client secret: set client.signingAlgorithm to HS256, HS384 or HS512, or leave it out"),
+    validation = Rule::new("!has(self.signingAlgorithm) || !has(self.authentication) || self.authentication != 'private_key_jwt' || !self.signingAlgorithm.startsWith('HS')").message("private_key_jwt signs with a private key: set client.signingAlgorithm to one of RS, PS or ES, or to EdDSA, or leave it out"),
 )]
 pub struct ClientSpec {
     /// The client id (RFC 6749 section 2.2).
@@ -102,22 +107,23 @@ pub struct ClientSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub fallback_secret_refs: Vec<SecretKeyRef>,
-    /// How the client authenticates. Default: client_secret_basic where there is a secret, else none.
+    /// How the client authenticates (RFC 7591 section 2). Default: by what there is: client_secret_basic with a secret, private_key_jwt
+    /// with a key or ServiceAccount, tls_client_auth with a certificate, else none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClientAuthentication>,
     /// How id and secret are encoded for client_secret_basic. Default: Form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_encoding: Option<BasicEncoding>,
-    /// Private key (PEM or JWK) that signs assertions.
+    /// Private key that signs the client's assertions (RFC 7523): PEM (PKCS#8, PKCS#1, SEC1), a JWK, or a JWK Set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key_secret_ref: Option<SecretKeyRef>,
-    /// Header `kid` of the assertion.
+    /// Header `kid` of the assertion; in a JWK Set, the key to use. Default: the JWK's own. Example: "2026-11"
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "keyID")]
     pub key_id: Option<NameText>,
-    /// Algorithm of the assertion.
+    /// Algorithm of the assertion. Default: HS256 with a secret, else by the key: RS256, ES256, ES384 or EdDSA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_algorithm: Option<SigningAlgorithm>,
-    /// A kubernetes.io/tls Secret with the client certificate (RFC 8705). Goes with any authentication.
+    /// A kubernetes.io/tls Secret with the client's certificate and key (RFC 8705). Goes with any authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_secret_ref: Option<SecretRef>,
     /// A ServiceAccount whose token is the client assertion.

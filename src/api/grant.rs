@@ -94,6 +94,7 @@ pub struct DeviceCodeGrant {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.privateKeySecretRef), has(self.serviceAccountRef)].filter(x, x).size() == 1").message("jwtBearer takes exactly one of privateKeySecretRef and serviceAccountRef"),
+    validation = Rule::new("!has(self.signingAlgorithm) || !self.signingAlgorithm.startsWith('HS')").message("jwtBearer signs with a private key: set signingAlgorithm to one of RS, PS or ES, or to EdDSA, or leave it out"),
 )]
 pub struct JwtBearerGrant {
     /// Private key (PEM or JWK) that signs the assertion.

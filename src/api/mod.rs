@@ -44,3 +44,5 @@ pub const FIELD_MANAGER: &str = "oauth-operator";
 pub const CREDENTIAL_LABEL: &str = "oauth-operator.dev/credential";
 /// Annotation on a credential: an RFC 3339 time; each new value asks for one refresh.
 pub const REFRESH_REQUESTED_AT: &str = "oauth-operator.dev/refresh-requested-at";
+/// Of a ServiceAccount: the audiences, with commas between, for which credentials may have tokens of it.
+pub const ALLOWED_AUDIENCES: &str = "oauth-operator.dev/allowed-audiences";

@@ -226,6 +226,7 @@ impl Controller {
         let target = Target {
             url: address.clone(),
             ca: wanted.roots.clone(),
+            identity: None,
             allowed_addresses: wanted.issuer.allowed_addresses.clone(),
         };
         let connection = self.transport.connect(&target).await.map_err(Undiscovered::Failed)?;

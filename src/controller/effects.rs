@@ -1,7 +1,10 @@
 //! The requests to the API server, each a named function: nothing else writes. How each ended is told in terms of what to
 //! do about it.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::{Secret, ServiceAccount},
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
@@ -12,8 +15,13 @@ use serde_json::Value;
 use super::key::Key;
 use crate::{
     api::{FIELD_MANAGER, OAuthCredential},
+    credential::checked::ServiceAccountToken,
+    oauth::values::SecretText,
     secrets::state_name,
 };
+
+/// The shortest life of a ServiceAccount token that the API server grants, in seconds. It is used at once.
+const TOKEN_SECONDS: i64 = 600;
 
 /// Why a request to the API server failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -126,6 +134,20 @@ impl Cluster {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = self.secrets(&key.namespace).patch_metadata(&key.name, &parameters, &Patch::Apply(object)).await;
         answered(applied).map(|object| object.metadata)
+    }
+
+    /// A new token of a ServiceAccount, valid for ten minutes.
+    pub async fn create_token(&self, token: &ServiceAccountToken) -> Answer<SecretText> {
+        let spec = TokenRequestSpec {
+            audiences: token.audiences.clone(),
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &token.namespace);
+        let answer = accounts.create_token_request(&token.name, &PostParams::default(), &request).await;
+        let status = answered(answer)?.status.ok_or(Fault::Invalid)?;
+        Ok(SecretText::new(status.token))
     }
 
     /// Deletes a Secret, if it is still this very one.

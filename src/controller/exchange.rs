@@ -1,7 +1,7 @@
 //! Asks for a token: builds the request, carries out attempts until one brings a token or there is nothing left to try, and
 //! says what it came to.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -19,29 +19,31 @@ use super::{
 use crate::{
     api::Reason,
     credential::{
-        checked::Checked,
+        assertion::{Fresh, Unmade},
+        checked::{CertificateSource, Checked, InputValues},
         decide::{Exchange, Starts, after_refusal},
         failed::{self, Why},
         lifetimes::Life,
         observed::Problem,
-        record::{Intent, StateRecord},
+        record::{AskedUnder, Intent, StateRecord},
         report::{Outcome, is_repeated},
-        request::{binding, token_request},
+        request::{binding, secrets, token_request},
         rotation::{Attempt, Ended, Keeps},
     },
     oauth::{
         encode::EncodedRequest,
         failure::{Class, Failure},
         reply::ReplyShape,
-        tls::Roots,
+        tls::{Identity, Roots},
         transport::Target,
         values::RefreshToken,
     },
     operate::metrics,
 };
 
-/// Refresh tokens that one exchange tries at most: the newest, one candidate each, the previous one.
-const MOST_TRIES: usize = 6;
+/// Attempts that one exchange makes at most: with each client secret, after inputs were read again, with the newest refresh token, a
+/// candidate, the previous one.
+const MOST_TRIES: usize = 12;
 
 /// What an exchange came to.
 pub enum Exchanged {
@@ -148,20 +150,37 @@ impl Controller {
         let hash = |token: &RefreshToken| token.hash(&key.to_string());
         let mut refused = Vec::new();
         let mut reread = false;
+        let mut secret = self.working_secret(key, checked, &values, &view.asked_under);
+        let mut doubted = BTreeSet::new();
         for _ in 0..MOST_TRIES {
             let token = base.as_ref().and_then(|base| base.refresh_token.clone());
-            let request = token_request(checked, &values, token.as_ref());
+            let tokens = match self.mint(key, checked, token.is_some()).await {
+                Ok(tokens) => tokens,
+                Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
+            };
+            let fresh = Fresh {
+                now: Timestamp::now(),
+                client_assertion_id: Uuid::new_v4().to_string(),
+                grant_assertion_id: Uuid::new_v4().to_string(),
+                tokens: &tokens,
+                secret,
+            };
             let reply = &checked.request(token.is_some()).reply;
-            let Some(encoded) = request.map(|request| request.encode()) else { return Ok((Ended::Superseded, base)) };
-            let sending = match encoded
-                .map_err(|error| Why::Request(error.into()))
-                .and_then(|request| self.sending(key, checked, view, &values, (request, reply)))
+            let request = match token_request(checked, &values, token.as_ref(), &fresh) {
+                Ok(request) => request.encode().map_err(|error| Why::Request(error.into())),
+                Err(Unmade::Problem(problem)) => Err(Why::Problem(problem)),
+                Err(Unmade::Missing) => return Ok((Ended::Superseded, base)),
+            };
+            let sending = match request.and_then(|request| self.sending(key, checked, view, &values, (request, reply)))
             {
                 Ok(sending) => sending,
                 Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
             };
             let attempt = self.attempt(checked, base.as_deref(), token.as_ref().map(&hash), seen.clone());
             let ended = self.carry_out(attempt, sending).await;
+            if let Ended::Issued { .. } = &ended {
+                self.note_working_secret(key, checked, &values, secret, &view.asked_under);
+            }
             let Ended::NotSpent { why: Why::Request(failure), state } = &ended else { return Ok((ended, base)) };
             if let Some((_, resource_version)) = state {
                 seen = Some(resource_version.clone());
@@ -180,6 +199,16 @@ impl Controller {
                         return Ok((Ended::Superseded, base));
                     }
                     values = fresh;
+                    (secret, doubted) = (0, BTreeSet::new());
+                    continue;
+                }
+            }
+            // The client may have another secret, which a server that refused this one has not seen: nothing was spent.
+            if failure.doubts_the_client() {
+                doubted.insert(secret);
+                let untried = (0..secrets(checked, &values).len()).find(|other| !doubted.contains(other));
+                if let Some(other) = untried {
+                    secret = other;
                     continue;
                 }
             }
@@ -201,6 +230,25 @@ impl Controller {
             (base, seen) = (Some(Box::new(next)), Some(resource_version));
         }
         Ok((Ended::Superseded, base))
+    }
+
+    /// Which of the client's secrets to begin with: the one that last worked, while nothing has changed.
+    fn working_secret(&self, key: &Key, checked: &Checked, values: &InputValues, under: &AskedUnder) -> usize {
+        let memory = self.memory();
+        let known = memory.working_secret(key, &under.inputs);
+        secrets(checked, values).iter().position(|secret| Some(*secret) == known).unwrap_or(0)
+    }
+
+    fn note_working_secret(
+        &self,
+        key: &Key,
+        checked: &Checked,
+        values: &InputValues,
+        secret: usize,
+        under: &AskedUnder,
+    ) {
+        let known = secrets(checked, values).get(secret).filter(|_| secret > 0).map(|input| (*input).clone());
+        self.memory().hold_working_secret(key, known.map(|input| (under.inputs.clone(), input)));
     }
 
     fn attempt(
@@ -235,14 +283,19 @@ impl Controller {
         key: &'a Key,
         checked: &Checked,
         view: &View,
-        values: &crate::credential::checked::InputValues,
+        values: &InputValues,
         (request, reply): (EncodedRequest, &'a ReplyShape),
     ) -> Result<Sending<'a>, Why> {
         let ca = match &checked.ca {
             Some(input) => Some(self.roots(values.get(input).map_or("", |pem| pem.expose()))?),
             None => None,
         };
-        let target = Target { url: request.url().clone(), ca, allowed_addresses: checked.allowed_addresses.clone() };
+        let identity = match &checked.client.certificate {
+            Some(certificate) => Some(identity(certificate, values)?),
+            None => None,
+        };
+        let allowed_addresses = checked.allowed_addresses.clone();
+        let target = Target { url: request.url().clone(), ca, identity, allowed_addresses };
         Ok(Sending { key, request, target, reply, asked_under: view.asked_under.clone() })
     }
 
@@ -258,4 +311,14 @@ impl Controller {
         self.memory().hold_roots(hash, roots.clone());
         Ok(roots)
     }
+}
+
+fn identity(certificate: &CertificateSource, values: &InputValues) -> Result<Arc<Identity>, Why> {
+    let pem = |input| values.get(input).map_or("", |pem| pem.expose()).as_bytes();
+    let identity = Identity::parse(pem(&certificate.chain), pem(&certificate.key));
+    let identity = identity.and_then(|identity| identity.check(Timestamp::now()).map(|()| identity));
+    identity.map(Arc::new).map_err(|error| {
+        let message = format!("The Secret {}: {error}.", certificate.chain.name);
+        Why::Problem(Problem::stalled(Reason::InvalidSpec, message))
+    })
 }

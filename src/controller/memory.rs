@@ -12,7 +12,7 @@ use tracing::Span;
 use super::key::Key;
 use crate::{
     clock::BootTime,
-    credential::{observed::Problem, record::StateRecord},
+    credential::{checked::InputRef, observed::Problem, record::StateRecord},
     oauth::{tls::Roots, values::SecretText},
     secrets::state::StateError,
 };
@@ -42,6 +42,7 @@ pub struct Memory {
     faults: HashMap<Key, u32>,
     roots: HashMap<[u8; 32], Arc<Roots>>,
     traces: HashMap<Key, Span>,
+    working_secrets: HashMap<Key, (String, InputRef)>,
 }
 
 impl Memory {
@@ -104,6 +105,19 @@ impl Memory {
         self.roots.insert(pem_hash, roots);
     }
 
+    /// The client secret that worked last, where it is one to fall back on. `inputs` is the hash of the inputs as they are now:
+    /// another one makes a fresh start.
+    pub fn working_secret(&self, credential: &Key, inputs: &str) -> Option<&InputRef> {
+        self.working_secrets.get(credential).filter(|(under, _)| under == inputs).map(|(_, secret)| secret)
+    }
+
+    pub fn hold_working_secret(&mut self, credential: &Key, secret: Option<(String, InputRef)>) {
+        match secret {
+            Some(secret) => self.working_secrets.insert(credential.clone(), secret),
+            None => self.working_secrets.remove(credential),
+        };
+    }
+
     /// Keeps the trace of a pass that waits at the gate: the pass that is let through goes on with it.
     pub fn hold_trace(&mut self, credential: &Key, span: Span) {
         self.traces.insert(credential.clone(), span);
@@ -119,6 +133,7 @@ impl Memory {
         self.intents.remove(credential);
         self.faults.remove(credential);
         self.traces.remove(credential);
+        self.working_secrets.remove(credential);
     }
 
     /// Forgets everything that another leader may have changed.

@@ -1,6 +1,7 @@
 //! The effects. A pass over one credential goes observe → (validate → decide, in `credential`) → apply → report; `watch`
 //! feeds the store, `queue` and `gate` say what is next, `run` ties them together.
 
+mod accounts;
 mod attempt;
 mod discovery;
 pub mod effects;
@@ -24,8 +25,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch as signal};
 
 use self::{
-    discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue, read::Turns,
-    store::Store,
+    accounts::Accounts, discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue,
+    read::Turns, store::Store,
 };
 use crate::{
     credential::{record::Holder, validate::Limits},
@@ -57,6 +58,7 @@ pub struct Controller {
     events: Events,
     gate: Gate,
     discoveries: Discoveries,
+    accounts: Accounts,
     store: Mutex<Store>,
     memory: Mutex<Memory>,
     queue: Mutex<Queue<Key>>,

@@ -248,10 +248,17 @@ impl Controller {
             true => other.name.to_string(),
             false => "of another namespace".to_owned(),
         });
-        let versions: Vec<(String, String)> = input_secrets(&checked.inputs)
+        let mut versions: Vec<(String, String)> = input_secrets(&checked.inputs)
             .into_keys()
             .map(|secret| (secret.to_string(), version(store.secret(&secret)).to_owned()))
             .collect();
+        // What a ServiceAccount allows decides as much as what a Secret holds.
+        versions.extend(checked.service_account_tokens(false).map(|token| {
+            (
+                format!("serviceaccount {}/{}", token.namespace, token.name),
+                self.accounts.allowed(token).unwrap_or_default(),
+            )
+        }));
         let state = state_view(key, checked, store.secret(&state_key(key)), self.memory().state(key));
         drop(store);
 
@@ -294,6 +301,8 @@ impl Controller {
             for input in keys {
                 match held.values.get(&input.key) {
                     None => return InputsView::Unread,
+                    // A client secret to fall back on goes when it has served.
+                    Some(Err(_)) if checked.client.secrets.iter().skip(1).any(|fallback| fallback == input) => None,
                     Some(Err(problem)) => return InputsView::Problem(problem.clone()),
                     Some(Ok(value)) => values.insert(input.clone(), value.clone()),
                 };
@@ -315,7 +324,7 @@ impl Controller {
             Grant::Password { username, .. } => {
                 hashed(username).map(|username| SourceView::User(username.hash(&key.to_string())))
             }
-            Grant::ClientCredentials | Grant::Custom { .. } => Some(SourceView::Client),
+            Grant::ClientCredentials | Grant::JwtBearer { .. } | Grant::Custom { .. } => Some(SourceView::Client),
             Grant::TokenExchange(exchange) => {
                 let tokens: Option<Vec<_>> = exchange.tokens().map(|token| values.get(token.input()?)).collect();
                 tokens.map(|tokens| {

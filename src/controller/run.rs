@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::{
     Controller, Settings,
+    accounts::Accounts,
     discovery::{Discoveries, discover_wanted},
     effects::Cluster,
     gate::Gate,
@@ -71,6 +72,7 @@ impl Controller {
             events: parts.events,
             gate: Gate::new(total, total.min(PER_ORIGIN)),
             discoveries: Discoveries::default(),
+            accounts: Accounts::default(),
             store: Store::new(parts.settings.operator_namespace.clone()).into(),
             memory: Memory::default().into(),
             queue: Queue::default().into(),

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, future::Future, sync::Arc};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, Resource,
     api::DynamicObject,
@@ -24,7 +24,7 @@ use super::{
     store::Change,
 };
 use crate::{
-    api::{ClusterOAuthProvider, OAuthCredential, OAuthProvider, ProviderKind},
+    api::{ALLOWED_AUDIENCES, ClusterOAuthProvider, OAuthCredential, OAuthProvider, ProviderKind},
     operate::{
         health::Readiness,
         metrics::{self, Metrics},
@@ -90,6 +90,7 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
         secret_namespaces.sort();
         secret_namespaces.dedup();
     }
+    tasks.push(Box::pin(accounts(controller.clone(), client.clone(), secret_namespaces.clone())));
     let secrets = async move {
         if synced.wait_for(|count| *count >= expected).await.is_err() {
             return;
@@ -122,6 +123,27 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
     };
     tasks.push(Box::pin(secrets));
     futures::future::join_all(tasks).await;
+}
+
+/// Watches ServiceAccounts, when the first of their tokens is wanted.
+async fn accounts(controller: Arc<Controller>, client: Client, namespaces: Vec<String>) {
+    controller.accounts.wanted().await;
+    let scopes = scopes(&namespaces);
+    let expected = scopes.len();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let watches = scopes.into_iter().map(|scope| {
+        let api: Api<PartialObjectMeta<ServiceAccount>> = match &scope {
+            Scope::All => Api::all(client.clone()),
+            Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        };
+        let sink = ServiceAccounts { controller: controller.clone(), scope };
+        follow(api, metrics::Resource::ServiceAccounts, controller.metrics.clone(), sink, || {
+            if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == expected {
+                controller.accounts.listed();
+            }
+        })
+    });
+    futures::future::join_all(watches).await;
 }
 
 /// What a watch covers.
@@ -322,6 +344,30 @@ impl Sink<PartialObjectMeta<Secret>> for Secrets {
         for key in gone.iter().filter(|key| self.scope.covers(key)) {
             let concerned = self.controller.store().remove_secret(key, None);
             self.controller.wake(&concerned);
+        }
+    }
+}
+
+struct ServiceAccounts {
+    controller: Arc<Controller>,
+    scope: Scope,
+}
+
+impl Sink<PartialObjectMeta<ServiceAccount>> for ServiceAccounts {
+    fn put(&self, object: PartialObjectMeta<ServiceAccount>) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        let allowed = object.metadata.annotations.and_then(|mut annotations| annotations.remove(ALLOWED_AUDIENCES));
+        self.controller.wake(&self.controller.accounts.put(&key, allowed));
+        Some(key)
+    }
+
+    fn gone(&self, object: PartialObjectMeta<ServiceAccount>) {
+        self.controller.wake(&self.controller.accounts.put(&key_of(&object.metadata), None));
+    }
+
+    fn listed(&self, kept: &BTreeSet<Key>) {
+        for key in self.controller.accounts.not_in(kept).iter().filter(|key| self.scope.covers(key)) {
+            self.controller.wake(&self.controller.accounts.put(key, None));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A checked credential: everything that a spec and its provider say, in types that can't be wrong. Only `validate` makes
 //! one. Secret values aren't in it: it names them, and `request` fills them in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
 
 use super::decide::Rules;
 use crate::{
-    api::{BasicEncoding, ParameterLocation, RateLimit},
+    api::{BasicEncoding, ParameterLocation, RateLimit, SecretRef, SigningAlgorithm},
     oauth::{
         reply::ReplyShape,
         request::{Authentication, RequestShape},
@@ -82,9 +82,65 @@ pub struct Issuer {
 #[derive(Clone, Debug)]
 pub struct ClientSource {
     pub id: Option<TextSource>,
-    pub secret: Option<InputRef>,
+    /// The current secret, then those to fall back on, which may be absent.
+    pub secrets: Vec<InputRef>,
+    pub signer: Option<Signer>,
+    pub certificate: Option<CertificateSource>,
+    /// What its assertion says.
+    pub assertion: AssertionTerms,
     pub authentication: Authentication,
     pub basic_encoding: BasicEncoding,
+}
+
+/// What makes an assertion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// A private key.
+    Key(InputRef),
+    /// The cluster: the ServiceAccount's token is the assertion.
+    ServiceAccount(ServiceAccountToken),
+}
+
+/// A token to obtain from the cluster's own issuer, for these audiences.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceAccountToken {
+    pub namespace: Arc<str>,
+    pub name: String,
+    /// Never empty, never the API server's own.
+    pub audiences: Vec<String>,
+}
+
+/// A client certificate with its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSource {
+    pub chain: InputRef,
+    pub key: InputRef,
+}
+
+impl CertificateSource {
+    /// As a kubernetes.io/tls Secret has it.
+    pub fn of(namespace: &Arc<str>, secret: &SecretRef) -> Self {
+        let key = |key: &str| {
+            let name = secret.name.0.clone();
+            InputRef { namespace: namespace.clone(), name, key: key.to_owned() }
+        };
+        Self { chain: key("tls.crt"), key: key("tls.key") }
+    }
+}
+
+/// What the spec says of an assertion. Absent: what the method says by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssertionTerms {
+    pub issuer: Option<String>,
+    pub subject: Option<String>,
+    pub audience: Option<String>,
+    pub lifetime: Duration,
+    /// None of them is one that is made for each assertion.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    pub key_id: Option<String>,
+    pub algorithm: Option<SigningAlgorithm>,
+    /// Whether it bears the certificate's thumbprint.
+    pub certificate_thumbprint: bool,
 }
 
 /// The grants that this version carries out.
@@ -100,6 +156,10 @@ pub enum Grant {
         password: InputRef,
     },
     /// One request, with this grant_type.
+    JwtBearer {
+        signer: Signer,
+        terms: AssertionTerms,
+    },
     Custom {
         grant_type: String,
     },
@@ -208,6 +268,20 @@ impl Checked {
     /// What is sent next: a refresh, where there is a refresh token.
     pub fn request(&self, refreshes: bool) -> &RequestSource {
         if refreshes { &self.refresh } else { &self.first }
+    }
+
+    /// The ServiceAccount tokens that the next request bears.
+    pub fn service_account_tokens(&self, refreshes: bool) -> impl Iterator<Item = &ServiceAccountToken> {
+        let authentication = self.request(refreshes).shape.authentication;
+        let client = self.client.signer.as_ref().filter(|_| authentication == Authentication::PrivateKeyJwt);
+        let grant = match &self.grant {
+            Grant::JwtBearer { signer, .. } if !refreshes => Some(signer),
+            _ => None,
+        };
+        client.into_iter().chain(grant).filter_map(|signer| match signer {
+            Signer::ServiceAccount(account) => Some(account),
+            Signer::Key(_) => None,
+        })
     }
 
     /// The bulkhead: the origin of the endpoint that the next request goes to. None: it isn't known yet.

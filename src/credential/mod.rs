@@ -2,6 +2,7 @@
 //! report; `validate`, `decide` and the pure half of `report` live here, and the state machine that orders an attempt's
 //! effects.
 
+pub mod assertion;
 pub mod checked;
 pub mod consent;
 pub mod decide;

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{checked::InputRef, merge::merge_request, upstream};
+use super::{
+    checked::{CertificateSource, InputRef},
+    merge::merge_request,
+    upstream,
+};
 use crate::api::{OAuthCredentialSpec, Parameter, ProviderSpec, SecretKeyRef};
 
 /// Every Secret key that the next request reads, sorted. `shared` is the namespace of the provider's own references.
@@ -17,11 +21,12 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
             key: key.key.0.clone(),
         }));
     };
-
     let own_client = spec.client.as_ref().filter(|client| client.has_material());
     let (client, place) = own_client.map_or((provider.client.as_ref(), &shared), |client| (Some(client), &own));
+
     if let Some(client) = client {
-        add(place, &mut client.id_secret_ref.iter().chain(&client.secret_ref));
+        let secrets = client.id_secret_ref.iter().chain(&client.secret_ref).chain(&client.fallback_secret_refs);
+        add(place, &mut secrets.chain(&client.private_key_secret_ref));
     }
 
     let first = provider.token_request.clone().unwrap_or_default();
@@ -40,6 +45,12 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
         add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));
     }
     add(&shared, &mut provider.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref()));
+    add(&own, &mut spec.grant.jwt_bearer.iter().filter_map(|grant| grant.private_key_secret_ref.as_ref()));
+    let certificate = client.and_then(|client| client.certificate_secret_ref.as_ref());
+    inputs.extend(certificate.into_iter().flat_map(|secret| {
+        let CertificateSource { chain, key } = CertificateSource::of(place, secret);
+        [chain, key]
+    }));
     inputs.into_iter().collect()
 }
 

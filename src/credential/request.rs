@@ -1,7 +1,11 @@
 //! A checked credential and its input values → the request, with its secrets filled in.
 
 use super::{
-    checked::{Checked, Grant, HeaderSource, InputValues, ParameterSource, Scopes, TextSource, ValueSource},
+    assertion::{self, Fresh, Unmade},
+    checked::{
+        Checked, Grant, HeaderSource, InputRef, InputValues, ParameterSource, RequestSource, Scopes, TextSource,
+        ValueSource,
+    },
     record::Binding,
 };
 use crate::oauth::{
@@ -9,14 +13,36 @@ use crate::oauth::{
     values::{ClientSecret, RefreshToken, SecretText},
 };
 
-/// The request that obtains the next token: a refresh, where there is a refresh token. None: an input value or the
-/// endpoint is missing (`observe` has said so before it comes to this).
+/// RFC 7523 section 2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// The request that obtains the next token: a refresh, where there is a refresh token.
+///
+/// # Errors
+/// An input value or the endpoint is missing (`observe` has said so before it comes to this), or a value can't be used.
 pub fn token_request(
     checked: &Checked,
     values: &InputValues,
     refresh_token: Option<&RefreshToken>,
-) -> Option<TokenRequest> {
+    fresh: &Fresh<'_>,
+) -> Result<TokenRequest, Unmade> {
     let source = checked.request(refresh_token.is_some());
+    let url = source.url.clone().ok_or(Unmade::Missing)?;
+    let shape = shape(source, values).ok_or(Unmade::Missing)?;
+    let mut client = client(checked, values, fresh.secret).ok_or(Unmade::Missing)?;
+    client.assertion =
+        assertion::of_client(&checked.client, shape.authentication, &client, url.as_str(), values, fresh)?;
+    let (standard, additional) = match refresh_token {
+        Some(token) => (refresh(checked, token), Vec::new()),
+        None => (
+            first(checked, values, &client, url.as_str(), fresh)?,
+            extras(&checked.parameters, values).ok_or(Unmade::Missing)?,
+        ),
+    };
+    Ok(TokenRequest { url, shape, client, standard, additional })
+}
+
+fn shape(source: &RequestSource, values: &InputValues) -> Option<RequestShape> {
     let headers = source.headers.iter().map(|(name, header)| {
         let value = match header {
             HeaderSource::Text(text) => HeaderValueSource::Text(resolve(text, values)?),
@@ -24,53 +50,52 @@ pub fn token_request(
         };
         Some(ExtraHeader { name: name.clone(), value })
     });
-    let shape = RequestShape {
+    Some(RequestShape {
         headers: headers.collect::<Option<_>>()?,
         parameters: extras(&source.parameters, values)?,
         ..source.shape.clone()
-    };
-    let additional = match refresh_token {
-        None => extras(&checked.parameters, values)?,
-        Some(_) => Vec::new(),
-    };
-    Some(TokenRequest {
-        url: source.url.clone()?,
-        shape,
-        client: client(checked, values)?,
-        standard: match refresh_token {
-            Some(token) => refresh(checked, token),
-            None => first(checked, values)?,
-        },
-        additional,
     })
+}
+
+/// The client's secrets that are there to be tried, in order. `Fresh::secret` counts them.
+pub fn secrets<'a>(checked: &'a Checked, values: &InputValues) -> Vec<&'a InputRef> {
+    checked.client.secrets.iter().filter(|secret| values.contains_key(secret)).collect()
 }
 
 /// Who the credential's tokens may be sent to.
 pub fn binding(checked: &Checked, values: &InputValues) -> Option<Binding> {
-    let client_id = client(checked, values)?.id.unwrap_or_default();
+    let client_id = client(checked, values, 0)?.id.unwrap_or_default();
     Some(Binding { servers: checked.servers.clone(), client_id })
 }
 
-fn client(checked: &Checked, values: &InputValues) -> Option<Client> {
-    let id = checked.client.id.as_ref().map(|id| Some(resolve(id, values)?.expose().to_owned()));
-    let secret = checked.client.secret.as_ref().map(|input| Some(ClientSecret::new(values.get(input)?.expose())));
-    Some(Client {
-        id: match id {
-            Some(id) => Some(id?),
-            None => None,
-        },
-        secret: match secret {
-            Some(secret) => Some(secret?),
-            None => None,
-        },
-    })
+fn client(checked: &Checked, values: &InputValues, secret: usize) -> Option<Client> {
+    let client = &checked.client;
+    let id = match &client.id {
+        Some(id) => Some(resolve(id, values)?.expose().to_owned()),
+        None => None,
+    };
+    let secret = match client.secrets.is_empty() {
+        true => None,
+        false => Some(ClientSecret::new(values.get(*secrets(checked, values).get(secret)?)?.expose())),
+    };
+    Some(Client { id, secret, assertion: None })
 }
 
-/// What the grant's RFC requires of the first request, in its order. None: a refresh token is required.
-fn first(checked: &Checked, values: &InputValues) -> Option<Vec<(&'static str, ParameterValue)>> {
-    let input = |input| Some(ParameterValue::Text(values.get(input)?.clone()));
+/// What the grant's RFC requires of the first request, in its order. Missing: a refresh token is required.
+fn first(
+    checked: &Checked,
+    values: &InputValues,
+    client: &Client,
+    endpoint: &str,
+    fresh: &Fresh<'_>,
+) -> Result<Vec<(&'static str, ParameterValue)>, Unmade> {
+    let input = |input| Ok::<_, Unmade>(ParameterValue::Text(values.get(input).ok_or(Unmade::Missing)?.clone()));
     let mut standard = match &checked.grant {
-        Grant::RefreshToken { .. } => return None,
+        Grant::RefreshToken { .. } => return Err(Unmade::Missing),
+        Grant::JwtBearer { signer, terms } => {
+            let assertion = assertion::of_grant(signer, terms, client.id.as_deref(), endpoint, values, fresh)?;
+            vec![("grant_type", text(JWT_BEARER)), ("assertion", ParameterValue::Text(assertion))]
+        }
         Grant::ClientCredentials => vec![("grant_type", text("client_credentials"))],
         Grant::Password { username, password } => {
             vec![("grant_type", text("password")), ("username", input(username)?), ("password", input(password)?)]
@@ -79,18 +104,21 @@ fn first(checked: &Checked, values: &InputValues) -> Option<Vec<(&'static str, P
         Grant::TokenExchange(exchange) => {
             let mut standard = vec![
                 ("grant_type", text("urn:ietf:params:oauth:grant-type:token-exchange")),
-                ("subject_token", input(exchange.subject.input()?)?),
+                ("subject_token", input(exchange.subject.input().ok_or(Unmade::Missing)?)?),
                 ("subject_token_type", text(&exchange.subject_type)),
             ];
             if let Some((token, type_)) = &exchange.actor {
-                standard.extend([("actor_token", input(token.input()?)?), ("actor_token_type", text(type_))]);
+                standard.extend([
+                    ("actor_token", input(token.input().ok_or(Unmade::Missing)?)?),
+                    ("actor_token_type", text(type_)),
+                ]);
             }
             standard.extend(exchange.requested_type.as_deref().map(|type_| ("requested_token_type", text(type_))));
             standard
         }
     };
     standard.extend(scope(checked));
-    Some(standard)
+    Ok(standard)
 }
 
 /// RFC 6749 section 6.

@@ -21,18 +21,19 @@ use super::{
 };
 use crate::{
     api::{
-        BasicEncoding, ClientSpec, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec,
-        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
+        Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec, RateLimit, Reason, RequestSpec,
+        ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
     },
     oauth::{
         discovery::Metadata,
         reply::{Lifetime, ReplyPaths, ReplyRules, ReplyShape},
-        request::{Authentication, ParameterMapping, RequestShape},
+        request::{ParameterMapping, RequestShape},
         values::SecretText,
     },
     template::Template,
 };
 
+mod client;
 pub mod endpoints;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Output types that are allowed beside the three that are harmless.
     pub secret_types: Vec<String>,
+    /// The API server's own audiences, which no ServiceAccount token may be for. Empty: they aren't known.
+    pub api_audiences: Vec<String>,
 }
 
 /// Secret types without power over the cluster.
@@ -79,8 +82,10 @@ pub fn validate(
     unsupported::refuse(spec, provider.spec)?;
     let own: Arc<str> = namespace.into();
     let shared: Arc<str> = provider.namespace.into();
-    let client = client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
+    let client = client::client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
     let grant = grant(spec, &own)?;
+    client::refuse_speechless(&grant, &client)?;
+    client::refuse_api_audiences(&grant, &client, &limits.api_audiences)?;
     let parameters = parameters(&spec.parameters, &own);
     refuse_overridden(spec, provider.spec)?;
 
@@ -118,38 +123,6 @@ fn input(namespace: &Arc<str>, key: &SecretKeyRef) -> InputRef {
     InputRef { namespace: namespace.clone(), name: key.name.0.clone(), key: key.key.0.clone() }
 }
 
-/// Client material comes whole from one side; the way of authenticating may come from the provider.
-fn client(
-    own: Option<&ClientSpec>,
-    own_namespace: &Arc<str>,
-    shared: Option<&ClientSpec>,
-    shared_namespace: &Arc<str>,
-) -> Checks<ClientSource> {
-    let (material, namespace) = match own.filter(|client| client.has_material()) {
-        Some(client) => (Some(client), own_namespace),
-        None => (shared.filter(|client| client.has_material()), shared_namespace),
-    };
-    let says = |client: &&ClientSpec| client.authentication.is_some() || client.basic_encoding.is_some();
-    let way = own.filter(|client| client.authentication.is_some()).or(shared.filter(says)).or(own);
-    let id = material.and_then(|client| match (&client.id, &client.id_secret_ref) {
-        (Some(id), _) => Some(TextSource::Literal(SecretText::new(id.0.clone()))),
-        (None, key) => key.as_ref().map(|key| TextSource::Input(input(namespace, key))),
-    });
-    let secret = material.and_then(|client| client.secret_ref.as_ref()).map(|key| input(namespace, key));
-    let authentication = match way.and_then(|client| client.authentication) {
-        Some(named) => unsupported::authentication(named)?,
-        None if secret.is_some() => Authentication::ClientSecretBasic,
-        None => Authentication::None,
-    };
-    if authentication != Authentication::None && (secret.is_none() || id.is_none()) {
-        return Err(invalid(
-            "This client authentication needs a client id and a client secret: set client.id (or client.idSecretRef) and client.secretRef, on the credential or on the provider.",
-        ));
-    }
-    let basic_encoding = way.and_then(|client| client.basic_encoding).unwrap_or(BasicEncoding::Form);
-    Ok(ClientSource { id, secret, authentication, basic_encoding })
-}
-
 fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
     if let Some(grant) = &spec.grant.refresh_token {
         return Ok(Grant::RefreshToken {
@@ -179,6 +152,9 @@ fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
             requested_type: grant.requested_token_type.as_ref().map(|type_| type_.0.clone()),
         };
         return Ok(Grant::TokenExchange(Box::new(exchange)));
+    }
+    if let Some(grant) = &spec.grant.jwt_bearer {
+        return client::jwt_bearer(grant, namespace);
     }
     if let Some(grant) = &spec.grant.custom {
         return Ok(Grant::Custom { grant_type: grant.grant_type.0.clone() });
@@ -236,12 +212,8 @@ fn request(
     namespace: &Arc<str>,
     lifetimes: Lifetimes,
 ) -> Checks<RequestSource> {
-    let authentication = spec.authentication.map_or(Ok(client.authentication), unsupported::authentication)?;
-    if authentication != Authentication::None && (client.secret.is_none() || client.id.is_none()) {
-        return Err(invalid(
-            "The request's authentication needs a client id and a client secret: set client.id (or client.idSecretRef) and client.secretRef.",
-        ));
-    }
+    let authentication = spec.authentication.unwrap_or(client.authentication);
+    client::refuse_incomplete(client, authentication)?;
     Ok(RequestSource {
         url,
         shape: RequestShape {
@@ -361,7 +333,7 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
     let refresh = spec.refresh.clone().unwrap_or_default();
     let starts = match grant {
         Grant::RefreshToken { .. } => Starts::RefreshToken,
-        Grant::ClientCredentials | Grant::Custom { .. } => Starts::Client,
+        Grant::ClientCredentials | Grant::JwtBearer { .. } | Grant::Custom { .. } => Starts::Client,
         Grant::Password { .. } => Starts::Password,
         Grant::TokenExchange(_) => Starts::Token,
     };

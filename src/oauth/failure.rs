@@ -80,6 +80,8 @@ pub enum Failure {
     FenceClosed,
     /// Failed before the first byte left.
     NotSent(NotSent),
+    /// The server accepts no connection with the client's certificate, or wants one.
+    ClientCertificate,
     /// No whole reply in time.
     TimedOut,
     /// The connection broke before a reply came.
@@ -123,7 +125,7 @@ impl Failure {
     pub fn class(&self) -> Class {
         match self {
             Self::Unencodable(_) | Self::Permanent { .. } => Class::Person,
-            Self::Egress(_) | Self::Unauthorized => Class::Hourly,
+            Self::Egress(_) | Self::Unauthorized | Self::ClientCertificate => Class::Hourly,
             Self::Refused { .. } => match self.reason() {
                 Reason::InvalidGrant => Class::Person,
                 Reason::ProviderUnavailable | Reason::RateLimited | Reason::Pending => Class::Backoff,
@@ -137,7 +139,7 @@ impl Failure {
     pub fn spent(&self) -> Spent {
         match self {
             Self::Unencodable(_) | Self::Egress(_) | Self::FenceClosed | Self::NotSent(_) => Spent::No,
-            Self::Unauthorized | Self::RateLimited { .. } => Spent::No,
+            Self::Unauthorized | Self::ClientCertificate | Self::RateLimited { .. } => Spent::No,
             Self::Refused { spent, .. }
             | Self::Permanent { spent }
             | Self::Temporary { spent, .. }
@@ -155,7 +157,7 @@ impl Failure {
             Self::NotSent(_) | Self::TimedOut | Self::Cut => Reason::ProviderUnavailable,
             Self::Temporary { .. } | Self::ServerError { .. } => Reason::ProviderUnavailable,
             Self::Permanent { .. } => Reason::InvalidGrant,
-            Self::Unauthorized => Reason::InvalidClient,
+            Self::Unauthorized | Self::ClientCertificate => Reason::InvalidClient,
             Self::RateLimited { .. } => Reason::RateLimited,
             Self::Refused { code, .. } => match code {
                 ErrorCode::InvalidGrant
@@ -210,6 +212,11 @@ impl Failure {
         matches!(self.reason(), Reason::InvalidClient | Reason::InvalidGrant)
     }
 
+    /// Whether another secret or key of the client may mend it.
+    pub fn doubts_the_client(&self) -> bool {
+        matches!(self, Self::Refused { code: ErrorCode::InvalidClient, .. } | Self::Unauthorized)
+    }
+
     /// What happened and what to do next, for a condition. Stable: no counters, times, ids or server text.
     pub fn sentence(&self) -> Cow<'static, str> {
         self.sentence_about("the token endpoint")
@@ -232,6 +239,7 @@ impl Failure {
             Self::NotSent(NotSent::Certificate | NotSent::Tls) => "tls",
             Self::NotSent(NotSent::Proxy) => "proxy",
             Self::NotSent(NotSent::Cut) => "not_sent",
+            Self::ClientCertificate => "client_certificate",
             Self::TimedOut => "timed_out",
             Self::Cut => "cut",
             Self::Truncated => "truncated",

@@ -12,6 +12,7 @@ pub mod encode;
 pub mod failure;
 pub mod fields;
 mod jsonpath;
+pub mod jwt;
 mod lifetime;
 pub mod reply;
 pub mod request;

@@ -20,16 +20,11 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// How the client proves who it is (RFC 6749 section 2.3): the methods that are implemented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Authentication {
-    /// `Authorization: Basic`; the id is no parameter.
-    ClientSecretBasic,
-    /// Parameters `client_id` and `client_secret`.
-    ClientSecretPost,
-    /// Parameter `client_id`, where there is one.
-    None,
-}
+/// How the client proves who it is (RFC 6749 section 2.3).
+pub use crate::api::ClientAuthentication as Authentication;
+
+/// `client_assertion_type` (RFC 7523 section 2.2).
+const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How a provider wants its token requests.
 #[derive(Clone, Debug)]
@@ -134,6 +129,8 @@ impl fmt::Debug for ParameterValue {
 pub struct Client {
     pub id: Option<String>,
     pub secret: Option<ClientSecret>,
+    /// Made for this request.
+    pub assertion: Option<SecretText>,
 }
 
 /// A token request before it is encoded.
@@ -172,6 +169,17 @@ impl TokenRequest {
             Authentication::ClientSecretPost => {
                 parameters.push(("client_id", id.ok_or(EncodeError::MissingClientId)?));
                 parameters.push(("client_secret", secret.ok_or(EncodeError::MissingClientSecret)?));
+            }
+            // RFC 7521 section 4.2: the assertion may say by itself who the client is.
+            Authentication::ClientSecretJwt | Authentication::PrivateKeyJwt => {
+                let assertion = self.client.assertion.clone().ok_or(EncodeError::MissingAssertion)?;
+                parameters.push(("client_assertion_type", ParameterValue::text(CLIENT_ASSERTION_TYPE)));
+                parameters.push(("client_assertion", ParameterValue::Text(assertion)));
+                parameters.extend(id.map(|id| ("client_id", id)));
+            }
+            // RFC 8705 section 2: the rest is the connection's.
+            Authentication::TlsClientAuth | Authentication::SelfSignedTlsClientAuth => {
+                parameters.push(("client_id", id.ok_or(EncodeError::MissingClientId)?));
             }
             Authentication::None => parameters.extend(id.map(|id| ("client_id", id))),
         }
@@ -223,6 +231,7 @@ impl TokenRequest {
         let client = [
             ("client_id", self.client.id.as_deref()),
             ("client_secret", self.client.secret.as_ref().map(ClientSecret::expose)),
+            ("client_assertion", self.client.assertion.as_ref().map(SecretText::expose)),
         ];
         let client = client.into_iter().filter_map(|(name, text)| Some((name, template::Value::from(text?))));
         for (name, value) in self.standard.iter().map(|(name, given)| (*name, value(given))).chain(client) {
@@ -254,6 +263,8 @@ pub enum EncodeError {
     MissingClientId,
     #[error("the client authentication needs a client secret: set client.secretRef, or client.authentication to none")]
     MissingClientSecret,
+    #[error("the client authentication needs an assertion: set client.privateKeySecretRef or client.serviceAccountRef")]
+    MissingAssertion,
     #[error(
         "a client id with a colon can't be sent by client_secret_basic with basicEncoding Raw: use Form, or client_secret_post"
     )]

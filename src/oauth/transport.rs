@@ -14,7 +14,7 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use ipnet::IpNet;
-use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -27,7 +27,7 @@ use super::{
     egress::{EgressDenial, EgressRules},
     failure::{Failure, NotSent},
     resolve::{self, Resolve},
-    tls::{Roots, RootsError},
+    tls::{Identity, Roots, RootsError},
 };
 
 mod exchange;
@@ -106,6 +106,8 @@ pub struct Target {
     pub url: Url,
     /// The provider's own authorities, instead of the system's.
     pub ca: Option<Arc<Roots>>,
+    /// The client's own certificate.
+    pub identity: Option<Arc<Identity>>,
     /// Internal ranges that the provider allows.
     pub allowed_addresses: Vec<IpNet>,
 }
@@ -159,10 +161,11 @@ impl Transport {
         if target.url.scheme() == "http" {
             return Ok(stream);
         }
-        let config =
-            target.ca.as_deref().unwrap_or(&self.roots).config().map_err(|_| Failure::NotSent(NotSent::Tls))?;
+        let roots = target.ca.as_deref().unwrap_or(&self.roots);
+        let config = target.identity.as_ref().map_or_else(|| roots.config(), |identity| identity.config(roots));
+        let config = config.map_err(|_| Failure::NotSent(NotSent::Tls))?;
         let encrypted = TlsConnector::from(config).connect(server_name(&host)?, stream).await;
-        Ok(Box::new(encrypted.map_err(|error| Failure::NotSent(tls_failure(&error)))?))
+        Ok(Box::new(encrypted.map_err(|error| tls_failure(&error))?))
     }
 
     /// Resolves, judges each address, and connects to the first that accepts, of those that may be used.
@@ -249,9 +252,26 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Failure> {
     }
 }
 
-fn tls_failure(error: &io::Error) -> NotSent {
+fn tls_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_)) => NotSent::Certificate,
-        _ => NotSent::Tls,
+        Some(rustls::Error::InvalidCertificate(_)) => Failure::NotSent(NotSent::Certificate),
+        Some(rustls::Error::AlertReceived(alert)) if is_about_client(*alert) => Failure::ClientCertificate,
+        _ => Failure::NotSent(NotSent::Tls),
     }
+}
+
+/// Whether a server says by this alert that it doesn't accept the client's certificate, or wants one. In TLS 1.3 it comes after
+/// the client has sent its request: the server has not let that in.
+fn is_about_client(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
 }

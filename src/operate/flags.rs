@@ -91,6 +91,17 @@ pub struct Flags {
     #[arg(long, env = "OAUTH_OPERATOR_REQUIRE_INPUT_LABEL", value_name = "KEY[=VALUE]")]
     pub require_input_label: Option<InputLabel>,
 
+    /// An audience of the API server, besides those of the operator's own token: no ServiceAccount token is requested for it.
+    ///
+    /// Repeatable. Example: --api-server-audience https://kubernetes.default.svc
+    #[arg(
+        long = "api-server-audience",
+        env = "OAUTH_OPERATOR_API_SERVER_AUDIENCE",
+        value_name = "AUDIENCE",
+        value_delimiter = ','
+    )]
+    pub api_server_audiences: Vec<String>,
+
     /// A type that output Secrets may have besides Opaque, kubernetes.io/basic-auth and kubernetes.io/dockerconfigjson.
     ///
     /// Repeatable. Example: --allow-secret-type example.com/registry

@@ -12,6 +12,7 @@ use kube::{
     Client, Config,
     client::{Body, ClientBuilder},
 };
+use secrecy::ExposeSecret;
 use tower::{Layer, Service};
 
 use super::{
@@ -39,6 +40,30 @@ pub fn client(mut config: Config, metrics: Metrics) -> kube::Result<Client> {
     // ends a watch that is silent for longer than the server should let it be.
     config.read_timeout = None;
     Ok(ClientBuilder::try_from(config)?.with_layer(&Deadlines).with_layer(&CountRequests::new(metrics)).build())
+}
+
+/// The API server's audiences, as far as the operator's own token tells: its `aud` and `iss`. The token is not verified here: it
+/// is our own.
+pub fn own_audiences(config: &Config) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        #[serde(default)]
+        iss: Option<String>,
+        #[serde(default)]
+        aud: serde_json::Value,
+    }
+    let given = config.auth_info.token.as_ref().map(|token| token.expose_secret().to_owned());
+    let read = || std::fs::read_to_string(config.auth_info.token_file.as_ref()?).ok();
+    let Some(token) = given.or_else(read).map(zeroize::Zeroizing::new) else { return Vec::new() };
+    let Ok(claims) = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(token.trim()) else { return Vec::new() };
+    let audiences = match claims.aud {
+        serde_json::Value::String(audience) => vec![audience],
+        serde_json::Value::Array(audiences) => {
+            audiences.iter().filter_map(|audience| audience.as_str().map(str::to_owned)).collect()
+        }
+        _ => Vec::new(),
+    };
+    audiences.into_iter().chain(claims.iss).collect()
 }
 
 /// Counts requests by verb and resource.

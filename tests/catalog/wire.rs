@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use oauth_operator::{
     api::{OAuthCredentialSpec, ProviderSpec, Reason},
     credential::{
+        assertion::{Fresh, ServiceAccountTokens},
         checked::{Checked, RequestSource},
         request::token_request,
         validate::{GivenProvider, Limits, validate},
@@ -222,7 +223,8 @@ fn check(provider: &ProviderSpec, kind: Kind, credential: &Value) -> Result<Chec
     let spec: OAuthCredentialSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     let (namespace, id) = ("operator", "catalog".into());
     let given = GivenProvider { spec: provider, namespace, allowed_addresses: &[], id, metadata: None };
-    let limits = Limits { request_timeout: Duration::from_secs(30), secret_types: Vec::new() };
+    let limits =
+        Limits { request_timeout: Duration::from_secs(30), secret_types: Vec::new(), api_audiences: Vec::new() };
     validate("default", "catalog", &spec, &given, &limits).map_err(|problem| problem.message)
 }
 
@@ -249,8 +251,16 @@ fn request(checked: &Checked, kind: Kind, documented: &Request) -> Result<Encode
     let input = |key: &str| SecretText::new(value(&format!("${key}")));
     let values = checked.inputs.iter().map(|reference| (reference.clone(), input(&reference.key))).collect();
     let spent = RefreshToken::new(value("$refresh_token"));
-    let mut request =
-        token_request(checked, &values, matches!(kind, Kind::Refresh).then_some(&spent)).ok_or("a value is missing")?;
+    let tokens = ServiceAccountTokens::new();
+    let fresh = Fresh {
+        now: Timestamp::UNIX_EPOCH,
+        client_assertion_id: String::new(),
+        grant_assertion_id: String::new(),
+        tokens: &tokens,
+        secret: 0,
+    };
+    let spent = matches!(kind, Kind::Refresh).then_some(&spent);
+    let mut request = token_request(checked, &values, spent, &fresh).map_err(|unmade| format!("{unmade:?}"))?;
     if let Kind::Code = kind {
         let text = |name: &str| ParameterValue::text(value(name));
         request.standard = vec![

@@ -45,11 +45,31 @@ export async function createProvider(issuer, settings) {
     jwks: { keys: [privateKey.export({ format: 'jwk' })] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     scopes,
+    clientAuthMethods: [
+      'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'tls_client_auth',
+      'self_signed_tls_client_auth', 'none',
+    ],
+    enabledJWA: {
+      clientAuthSigningAlgValues: [
+        'HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA',
+      ],
+    },
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       introspection: { enabled: true },
+      mTLS: {
+        enabled: true,
+        selfSignedTlsClientAuth: true,
+        tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.req.socket.getPeerX509Certificate?.(),
+        certificateAuthorized: (ctx) => ctx.req.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => (
+          property === 'tls_client_auth_san_dns'
+          && ctx.req.socket.getPeerX509Certificate().checkHost(expected, { subject: 'never' }) !== undefined
+        ),
+      },
       revocation: { enabled: true },
     },
     // As numbers, and Grant no shorter than what hangs on it. A public client's refresh tokens too get a full lifetime at

@@ -4,10 +4,11 @@
 //   node server.mjs [--config FILE] [--host 127.0.0.1] [--port 0] [--control-port 0]
 //                   [--access-token-ttl SECONDS] [--refresh-token-ttl SECONDS] [--rotation strict|none]
 //                   [--reuse-grace-period SECONDS]
-//                   [--redirect-uri URI]… [--latency-ms N] [--log FILE] [--cert FILE --key FILE] [--exit-with-stdin]
+//                   [--redirect-uri URI]… [--latency-ms N] [--log FILE] [--cert FILE --key FILE [--client-ca FILE]]
+//                   [--exit-with-stdin]
 //
 // The config file is a JSON object with any of: host, port, controlPort, accessTokenTtl, refreshTokenTtl, rotation,
-// reuseGracePeriod, redirectUris, latencyMs, log, cert, key, clients (as in OpenID Connect Dynamic Client Registration), scopes.
+// reuseGracePeriod, redirectUris, latencyMs, log, cert, key, clientCa, clients (as in OpenID Connect Dynamic Client Registration), scopes.
 // A flag wins over the file.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -34,7 +35,12 @@ const DEFAULTS = {
 
 const settings = readSettings();
 const server = settings.cert
-  ? createHttpsServer({ cert: readFileSync(settings.cert), key: readFileSync(settings.key) })
+  ? createHttpsServer({
+    cert: readFileSync(settings.cert),
+    key: readFileSync(settings.key),
+    // Whether a certificate is needed, and which, is for each client: it is asked for, and none is refused here.
+    ...(settings.clientCa && { ca: readFileSync(settings.clientCa), requestCert: true, rejectUnauthorized: false }),
+  })
   : createHttpServer();
 // The issuer names the port, so the port comes first.
 const port = await listen(server, settings.port, settings.host);
@@ -62,7 +68,7 @@ function readSettings() {
     options: {
       config: text, host: text, port: text, 'control-port': text, 'access-token-ttl': text, 'refresh-token-ttl': text,
       rotation: text, 'reuse-grace-period': text, 'redirect-uri': { type: 'string', multiple: true }, 'latency-ms': text, log: text, cert: text,
-      key: text, 'exit-with-stdin': { type: 'boolean' },
+      key: text, 'client-ca': text, 'exit-with-stdin': { type: 'boolean' },
     },
   });
   const given = {
@@ -78,6 +84,7 @@ function readSettings() {
     log: flags.log,
     cert: flags.cert,
     key: flags.key,
+    clientCa: flags['client-ca'],
     exitWithStdin: flags['exit-with-stdin'],
   };
   const file = flags.config ? JSON.parse(readFileSync(flags.config, 'utf8')) : {};
@@ -87,6 +94,7 @@ function readSettings() {
   const merged = { ...DEFAULTS, ...file, ...Object.fromEntries(present) };
   if (!['strict', 'none'].includes(merged.rotation)) throw new Error(`--rotation ${merged.rotation}: strict or none`);
   if (!merged.cert !== !merged.key) throw new Error('--cert and --key go together');
+  if (merged.clientCa && !merged.cert) throw new Error('--client-ca needs --cert');
   return { clients: defaultClients(merged.redirectUris), ...merged };
 }
 

@@ -1,62 +1,207 @@
 //! The client authentications, each with a machine's grant and a person's, against oidc-provider.
 
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
+use serde_json::{Map, Value, json};
+
 use crate::matrix::{Case, Server};
 use crate::support::Oidc;
+use crate::support::certificates::{Authority, Issued, self_signed};
+
+/// RFC 7515 appendix A.2.1: ring makes no RSA keys.
+const RSA: &str = r#"{"kty":"RSA","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ","e":"AQAB","d":"Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_GQ5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVRUCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYanrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQT5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0QU91p1DhOVRuOopznQ","p":"4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc","q":"uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc","dp":"BwKfV3Akq5_MFZDFZCnW-wzl-CCo83WoZvnLQwCTeDv8uzluRSnm71I3QCLdhrqE2e9YkxvuxdBfpT_PI7Yz-FOKnu1R6HsJeDCjn12Sk3vmAktV2zb34MCdy7cpdTh_YVr7tss2u6vneTwrA86rZtu5Mbr1C1XsmvkxHQAdYo0","dq":"h_96-mK1R_7glhsum81dZxjTnYynPbZpHziZjeeHcXYsXaaMwkOlODsWa7I9xXDoRwbKgB719rrmI2oKr6N3Do9U0ajaHF-NKJnwgjMd2w9cjz3_-kyNlxAr2v4IKhGNpmM5iIgOS1VZnOZ68m6_pbLBSp3nssTdlqvd0tIiTHU","qi":"IYd7DHOhrWvxkwPQsRM2tOgrjbcrfvtQJipd-DlcxyVuuM9sQLdgjVk2oy26F0EmpScGLq2MowX7fhd_QJQ3ydy5cY7YIBi87w93IKLEdfnbJtoOPLUW0ITrJReOgo1cq9SbsxYawBgfp_gh6A5603k2-ZQwVK0JKSHuLFkuQ3U"}"#;
+
+/// A client of the server, and what a credential says of it.
+struct Client {
+    /// Says what it is, in names too.
+    id: &'static str,
+    /// The row of the matrix.
+    authentication: &'static str,
+    /// As oidc-provider has it, less its id and grants.
+    registered: Value,
+    /// As in `spec.client`, less its id.
+    spec: Value,
+    /// What its Secret holds.
+    secret: Map<String, Value>,
+    certificate: Option<Issued>,
+}
 
 /// What the cases run against, and the cases.
 pub async fn cases() -> (Vec<Oidc>, Vec<Case>) {
-    let oidc = Oidc::start(&[]).await;
+    let authority = Authority::new("clients");
+    let servers = Authority::new("servers");
+    let clients = clients(&authority);
+    let registered: Vec<Value> = clients.iter().flat_map(registered).collect();
+    let config = json!({"clients": registered});
+    let plain = Oidc::start_with(&config, &[]).await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let server = servers.issue("127.0.0.1");
+    let (certificate, key) = (file("tls.crt", server.certificate.pem()), file("tls.key", server.key.serialize_pem()));
+    let client_ca = file("ca.crt", authority.pem());
+    let mutual = Oidc::start_with(&config, &["--cert", &certificate, "--key", &key, "--client-ca", &client_ca]).await;
+
     let mut cases = Vec::new();
-    for method in ["basic", "post"] {
-        let authentication = match method {
-            "basic" => "client_secret_basic",
-            _ => "client_secret_post",
+    for client in &clients {
+        let (oidc, ca) = match client.certificate {
+            Some(_) => (&mutual, servers.pem()),
+            None => (&plain, String::new()),
         };
-        let secret = |client: &str| {
-            format!("{{id: {client}, secretRef: {{name: {client}, key: secret}}, authentication: {authentication}}}")
-        };
-        let machine = format!("machine-{method}");
-        cases.push(machines(&oidc, &machine, authentication, &secret(&machine)));
-        let web = format!("web-{method}");
-        cases.push(persons(&oidc, &web, authentication, &secret(&web)).await);
+        let machine = format!("machine-{}", client.id);
+        if client.authentication != "none" {
+            cases.push(case(oidc, client, &machine, ("clientCredentials", json!({"clientCredentials": {}})), "", &ca));
+        }
+        let web = format!("web-{}", client.id);
+        let grant = json!({"refreshToken": {"secretRef": {"name": web, "key": "seed"}}});
+        cases.push(case(oidc, client, &web, ("refreshToken", grant), &oidc.seed(&web).await, &ca));
     }
-    cases.push(persons(&oidc, "web-public", "none", "{id: web-public, authentication: none}").await);
-    (vec![oidc], cases)
+    (vec![plain, mutual], cases)
 }
 
-fn case(
-    oidc: &Oidc,
-    name: &str,
-    (grant, spec): (&'static str, &str),
-    authentication: &'static str,
-    client: &str,
-    seed: &str,
-) -> Case {
-    let manifest = format!(
-        r#"
-apiVersion: v1
-kind: Secret
-metadata: {{name: {name}}}
-stringData: {{secret: {name}-secret, seed: "{seed}"}}
----
-apiVersion: oauth-operator.dev/v1alpha1
-kind: OAuthCredential
-metadata: {{name: {name}}}
-spec:
-  provider: {{endpoints: {{token: "{}"}}}}
-  client: {client}
-  grant: {spec}
-"#,
-        oidc.token_url()
-    );
-    Case { grant, authentication, encoding: "Form", server: Server::OidcProvider, name: name.to_owned(), manifest }
+fn registered(client: &Client) -> Vec<Value> {
+    let machine = json!({"redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"]});
+    let web = json!({
+        "redirect_uris": ["https://client.example.com/callback"], "response_types": ["code"],
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    let whole = |kind: &str, grants: Value| {
+        let mut whole = client.registered.clone();
+        whole["client_id"] = format!("{kind}-{}", client.id).into();
+        whole.as_object_mut().unwrap().extend(grants.as_object().unwrap().clone());
+        whole
+    };
+    vec![whole("machine", machine), whole("web", web)]
 }
 
-fn machines(oidc: &Oidc, name: &str, authentication: &'static str, client: &str) -> Case {
-    case(oidc, name, ("clientCredentials", "{clientCredentials: {}}"), authentication, client, "")
+fn clients(authority: &Authority) -> Vec<Client> {
+    let mut clients = Vec::new();
+    let mut add = |id, authentication, registered: Value, spec: Value, secret: Value| {
+        let secret = secret.as_object().unwrap().clone();
+        clients.push(Client { id, authentication, registered, spec, secret, certificate: None });
+    };
+    let by_secret = json!({"secretRef": {"key": "secret"}});
+    let secret = json!({"secret": "a client secret: with=signs&, long enough for HS512, which takes sixty-four bytes"});
+    for (id, method, algorithm) in [
+        ("basic", "client_secret_basic", None),
+        ("post", "client_secret_post", None),
+        ("hs256", "client_secret_jwt", Some("HS256")),
+        ("hs384", "client_secret_jwt", Some("HS384")),
+        ("hs512", "client_secret_jwt", Some("HS512")),
+    ] {
+        let mut registered = json!({"token_endpoint_auth_method": method, "client_secret": secret["secret"]});
+        let mut spec = by_secret.clone();
+        spec["authentication"] = method.into();
+        if let Some(algorithm) = algorithm {
+            registered["token_endpoint_auth_signing_alg"] = algorithm.into();
+            spec["signingAlgorithm"] = algorithm.into();
+        }
+        add(id, method, registered, spec, secret.clone());
+    }
+    add("public", "none", json!({"token_endpoint_auth_method": "none"}), json!({"authentication": "none"}), json!({}));
+
+    let rsa: Value = serde_json::from_str(RSA).unwrap();
+    let public_rsa = json!({"kty": "RSA", "n": rsa["n"], "e": rsa["e"]});
+    let pem = |algorithm| KeyPair::generate_for(algorithm).unwrap();
+    let (p256, p384, ed25519) = (pem(&PKCS_ECDSA_P256_SHA256), pem(&PKCS_ECDSA_P384_SHA384), pem(&PKCS_ED25519));
+    let (es256, es384, eddsa) = (public_jwk(&p256), public_jwk(&p384), public_jwk(&ed25519));
+    for (id, algorithm, public, private) in [
+        ("rs256", "RS256", &public_rsa, RSA.to_owned()),
+        ("rs384", "RS384", &public_rsa, RSA.to_owned()),
+        ("rs512", "RS512", &public_rsa, RSA.to_owned()),
+        ("ps256", "PS256", &public_rsa, RSA.to_owned()),
+        ("ps384", "PS384", &public_rsa, RSA.to_owned()),
+        ("ps512", "PS512", &public_rsa, RSA.to_owned()),
+        ("es256", "ES256", &es256, p256.serialize_pem()),
+        ("es384", "ES384", &es384, p384.serialize_pem()),
+        ("eddsa", "EdDSA", &eddsa, ed25519.serialize_pem()),
+    ] {
+        let mut public = public.clone();
+        public["kid"] = "2026-11".into();
+        let registered = json!({
+            "token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]},
+            "token_endpoint_auth_signing_alg": algorithm,
+        });
+        let spec = json!({
+            "authentication": "private_key_jwt", "privateKeySecretRef": {"key": "key"}, "keyID": "2026-11",
+            "signingAlgorithm": algorithm,
+        });
+        add(id, "private_key_jwt", registered, spec, json!({"key": private}));
+    }
+
+    let named =
+        json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "client.example.com"});
+    let own = self_signed("client.example.com");
+    let mut key = public_jwk(&own.key);
+    key["x5c"] = json!([STANDARD.encode(own.certificate.der())]);
+    let known = json!({"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": [key]}});
+    for (id, method, registered, certificate) in [
+        ("tls", "tls_client_auth", named, authority.issue("client.example.com")),
+        ("self-signed", "self_signed_tls_client_auth", known, own),
+    ] {
+        clients.push(Client {
+            id,
+            authentication: method,
+            registered,
+            spec: json!({"authentication": method, "certificateSecretRef": {}}),
+            secret: Map::new(),
+            certificate: Some(certificate),
+        });
+    }
+    clients
 }
 
-async fn persons(oidc: &Oidc, name: &str, authentication: &'static str, client: &str) -> Case {
-    let grant = format!("{{refreshToken: {{secretRef: {{name: {name}, key: seed}}}}}}");
-    case(oidc, name, ("refreshToken", &grant), authentication, client, &oidc.seed(name).await)
+fn public_jwk(key: &KeyPair) -> Value {
+    let raw = key.public_key_raw();
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    match raw.len() {
+        32 => json!({"kty": "OKP", "crv": "Ed25519", "x": text(raw)}),
+        length => {
+            let (x, y) = raw[1..].split_at((length - 1) / 2);
+            json!({"kty": "EC", "crv": if length == 65 { "P-256" } else { "P-384" }, "x": text(x), "y": text(y)})
+        }
+    }
+}
+
+fn case(oidc: &Oidc, client: &Client, name: &str, (grant, spec): (&'static str, Value), seed: &str, ca: &str) -> Case {
+    let mut own = client.spec.clone();
+    own["id"] = name.into();
+    for field in ["secretRef", "privateKeySecretRef"] {
+        if let Some(reference) = own.get_mut(field) {
+            reference["name"] = name.into();
+        }
+    }
+    let mut manifest = String::new();
+    if let Some(certificate) = &client.certificate {
+        let tls = format!("{name}-tls");
+        manifest = certificate.secret(&tls) + "---\n";
+        own["certificateSecretRef"]["name"] = tls.into();
+    }
+    let mut provider = json!({"endpoints": {"token": oidc.token_url()}});
+    let mut data = client.secret.clone();
+    data.insert("seed".to_owned(), seed.into());
+    if !ca.is_empty() {
+        provider["tls"] = json!({"caSecretRef": {"name": name, "key": "ca"}});
+        data.insert("ca".to_owned(), ca.into());
+    }
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+    let credential = json!({
+        "apiVersion": "oauth-operator.dev/v1alpha1", "kind": "OAuthCredential", "metadata": {"name": name},
+        "spec": {"provider": provider, "client": own, "grant": spec},
+    });
+    Case {
+        grant,
+        authentication: client.authentication,
+        encoding: "Form",
+        server: Server::OidcProvider,
+        name: name.to_owned(),
+        manifest: format!("{manifest}{secret}\n---\n{credential}\n"),
+    }
 }

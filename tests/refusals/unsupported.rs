@@ -26,10 +26,6 @@ async fn every_feature_that_is_not_there_yet_is_named() {
     let grant = |name: &'static str, member: &str, content: Value, instead: &str| {
         case(name, json!({"grant": {"clientCredentials": null, member: content}}), &format!("grant.{member}"), instead)
     };
-    let authentication = |name: &'static str, method: &str| {
-        let instead = "use client_secret_basic, client_secret_post or none";
-        case(name, json!({"client": {"authentication": method}}), &format!("authentication {method}"), instead)
-    };
     let key = json!({"name": "k", "key": "k"});
     let subject = json!({
         "subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}},
@@ -38,24 +34,12 @@ async fn every_feature_that_is_not_there_yet_is_named() {
     let cases = [
         grant("code", "authorizationCode", json!({}), "use refreshToken"),
         grant("device", "deviceCode", json!({}), "use refreshToken"),
-        grant("bearer", "jwtBearer", json!({"privateKeySecretRef": key}), "use clientCredentials"),
         case(
             "exchange",
             json!({"grant": {"clientCredentials": null, "tokenExchange": subject}}),
             "tokenExchange from a serviceAccountRef",
             "use secretRef or credentialRef",
         ),
-        case("fallback", json!({"client": {"fallbackSecretRefs": [key]}}), "client.fallbackSecretRefs", "leave it out"),
-        case(
-            "certificate",
-            json!({"client": {"certificateSecretRef": {"name": "k"}}}),
-            "client.certificateSecretRef",
-            "leave it out",
-        ),
-        authentication("secret-jwt", "client_secret_jwt"),
-        authentication("key-jwt", "private_key_jwt"),
-        authentication("mutual-tls", "tls_client_auth"),
-        authentication("self-signed", "self_signed_tls_client_auth"),
         case(
             "config-map",
             json!({"provider": {"tls": {"caConfigMapRef": key}}}),
@@ -93,11 +77,6 @@ async fn promised_manifests_say_what_they_lack() {
 
     let lacking = [
         ("hover-consented", "grant.authorizationCode"),
-        ("reports", "client.fallbackSecretRefs"),
-        ("signed", "authentication private_key_jwt"),
-        ("mutual-tls", "client.certificateSecretRef"),
-        ("federated", "authentication private_key_jwt"),
-        ("google", "grant.jwtBearer"),
         ("exchanged", "tokenExchange from a serviceAccountRef"),
         ("tv", "grant.deviceCode"),
         ("registry", "grant.authorizationCode"),

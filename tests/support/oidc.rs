@@ -29,6 +29,14 @@ impl Oidc {
         tokio::task::spawn_blocking(move || Self::launch(&flags)).await.unwrap()
     }
 
+    /// The same with a config file: see tests/oidc/server.mjs.
+    pub async fn start_with(config: &Value, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, config.to_string()).unwrap();
+        Self::start(&[&["--config", path.to_str().unwrap()], flags].concat()).await
+    }
+
     fn launch(flags: &[String]) -> Self {
         INSTALLED.get_or_init(install);
         let mut command = Command::new("node");

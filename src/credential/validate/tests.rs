@@ -1,17 +1,23 @@
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     credential::{
-        checked::InputValues,
+        assertion::{Fresh, ServiceAccountTokens, Unmade, refuse_audiences},
+        checked::{InputValues, ServiceAccountToken},
         record::Binding,
         request::{binding, token_request},
     },
-    oauth::values::RefreshToken,
+    oauth::{request::Authentication, values::RefreshToken},
 };
 
 fn limits() -> Limits {
-    Limits { request_timeout: Duration::from_secs(30), secret_types: vec!["example.com/registry".into()] }
+    Limits {
+        request_timeout: Duration::from_secs(30),
+        secret_types: vec!["example.com/registry".into()],
+        api_audiences: vec!["https://kubernetes.default.svc".into()],
+    }
 }
 
 /// Checks a credential of the namespace `own` with a provider whose Secrets are in `shared`. Both are written over
@@ -60,7 +66,7 @@ fn resolved(own: Value, shared: Value) -> String {
                 TextSource::Literal(text) => text.expose().to_owned(),
                 TextSource::Input(input) => place(input),
             });
-            let secret = checked.client.secret.as_ref().map(place);
+            let secret = checked.client.secrets.first().map(place);
             let way = (checked.first.shape.authentication, checked.first.shape.basic_encoding);
             format!("{} {} {:?}", id.unwrap_or_default(), secret.unwrap_or_default(), way)
         }
@@ -127,24 +133,11 @@ fn a_requests_own_authentication() {
 #[test]
 fn what_this_version_does_not_do() {
     let none = || json!({});
-    let assertion = json!({"jwtBearer": {"privateKeySecretRef": key("k")}});
     let exchange = json!({"tokenExchange": {"subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}}, "subjectTokenType": "jwt"}});
-    let certificate = json!({"id": "p", "secretRef": key("s"), "certificateSecretRef": {"name": "tls"}});
-    let fallback = json!({"id": "c", "secretRef": key("s"), "fallbackSecretRefs": [key("t")]});
     for (spec, provider, what) in [
         (json!({"grant": {"authorizationCode": {}}}), none(), "grant.authorizationCode"),
         (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
-        (json!({"grant": assertion}), none(), "grant.jwtBearer"),
         (json!({"grant": exchange}), none(), "tokenExchange from a serviceAccountRef"),
-        (json!({"client": fallback}), none(), "client.fallbackSecretRefs"),
-        (json!({"client": certificate}), none(), "client.certificateSecretRef"),
-        (json!({"client": null}), json!({"client": certificate}), "client.certificateSecretRef"),
-        // The credential names only the way; the material, and its certificate, are the provider's.
-        (json!({"client": {"authentication": "none"}}), json!({"client": certificate}), "client.certificateSecretRef"),
-        (json!({"client": {"id": "c", "authentication": "private_key_jwt"}}), none(), "private_key_jwt"),
-        (json!({"client": {"id": "c", "authentication": "client_secret_jwt"}}), none(), "client_secret_jwt"),
-        (json!({"client": {"id": "c", "authentication": "tls_client_auth"}}), none(), "tls_client_auth"),
-        (json!({"client": {"id": "c", "authentication": "self_signed_tls_client_auth"}}), none(), "self_signed"),
         (none(), json!({"tls": {"caConfigMapRef": key("ca")}}), "tls.caConfigMapRef"),
         (json!({"additionalTokens": [{"name": "a"}]}), none(), "additionalTokens"),
         (json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), none(), "rolloutRestart"),
@@ -153,8 +146,6 @@ fn what_this_version_does_not_do() {
         let message = refusal(spec.clone(), provider);
         assert!(message.contains("does not carry out") && message.contains(what), "{spec}: {message}");
     }
-    // What isn't used is not refused.
-    assert!(check(json!({"client": {"id": "c"}}), json!({"client": certificate})).is_ok());
 }
 
 #[test]
@@ -195,9 +186,21 @@ fn a_credential_overrides_nothing_of_its_provider() {
     assert_eq!(checked.parameters.len(), 1);
 }
 
+fn fresh(tokens: &ServiceAccountTokens) -> Fresh<'_> {
+    let id = |id: &str| id.to_owned();
+    Fresh {
+        now: Timestamp::UNIX_EPOCH,
+        client_assertion_id: id("client"),
+        grant_assertion_id: id("grant"),
+        tokens,
+        secret: 0,
+    }
+}
+
 fn body(checked: &Checked, token: Option<&str>) -> String {
+    let tokens = ServiceAccountTokens::new();
     let values: InputValues = checked.inputs.iter().map(|input| (input.clone(), SecretText::new("v"))).collect();
-    let request = token_request(checked, &values, token.map(RefreshToken::new).as_ref()).unwrap();
+    let request = token_request(checked, &values, token.map(RefreshToken::new).as_ref(), &fresh(&tokens)).unwrap();
     String::from_utf8(request.encode().unwrap().body().to_vec()).unwrap()
 }
 
@@ -346,5 +349,84 @@ fn endpoints_are_given_or_discovered() {
     }
     let checked = check(json!({}), issuer("https://idp.example")).unwrap();
     assert_eq!((checked.first.url.as_ref(), checked.origin(false)), (None, None));
-    assert_eq!(token_request(&checked, &InputValues::new(), None).map(|_| ()), None);
+    let tokens = ServiceAccountTokens::new();
+    let request = token_request(&checked, &InputValues::new(), None, &fresh(&tokens));
+    assert_eq!(request.map(|_| ()), Err(Unmade::Missing));
+}
+
+#[test]
+fn service_accounts_are_not_for_the_api_server() {
+    let account =
+        |audience: &str| json!({"id": "c", "serviceAccountRef": {"name": "a", "audiences": ["ok", audience]}});
+    assert!(check(json!({"client": account("https://idp.example")}), json!({})).is_ok());
+    let grant = |audience: &str| json!({"jwtBearer": {"serviceAccountRef": {"name": "a", "audiences": [audience]}}});
+    for spec in [
+        json!({"client": account("https://kubernetes.default.svc")}),
+        json!({"grant": grant("https://kubernetes.default.svc"), "client": null}),
+    ] {
+        let problem = check(spec, json!({})).unwrap_err();
+        assert_eq!((problem.reason, problem.stalls), (Reason::NotAllowed, true));
+        assert!(problem.message.contains("an audience of the API server itself"), "{}", problem.message);
+    }
+}
+
+#[test]
+fn a_service_account_says_what_it_allows() {
+    let wanted =
+        ServiceAccountToken { namespace: "n".into(), name: "a".into(), audiences: vec!["x".into(), "y".into()] };
+    for (annotation, missing) in
+        [(Some("x, y"), None), (Some("y,x,z"), None), (Some("x"), Some("y")), (Some(""), Some("x")), (None, Some("x"))]
+    {
+        let refused = refuse_audiences(&wanted, annotation).err();
+        let named = missing.map(|audience| format!("doesn't allow the audience {audience}:"));
+        assert_eq!(refused.is_some(), named.is_some(), "{annotation:?}");
+        if let (Some(problem), Some(named)) = (refused, named) {
+            assert!(problem.message.contains(&named) && problem.reason == Reason::NotAllowed, "{}", problem.message);
+        }
+    }
+}
+
+#[test]
+fn assertions_are_checked_with_their_client() {
+    let client = |client: Value| json!({"client": client});
+    let by_key = json!({"id": "c", "privateKeySecretRef": key("k"), "authentication": "private_key_jwt"});
+    let with = |field: &str, value: Value| {
+        let mut client = by_key.clone();
+        client[field] = value;
+        json!({"client": client})
+    };
+    let bearer = |over: Value| {
+        let mut grant = json!({"privateKeySecretRef": key("k")});
+        grant.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
+        json!({"grant": {"jwtBearer": grant}, "client": {"authentication": "none"}})
+    };
+    for (spec, says) in [
+        (client(json!({"id": "c", "authentication": "private_key_jwt"})), "needs a client id and a key"),
+        (client(json!({"privateKeySecretRef": key("k")})), "needs a client id and a key"),
+        (client(json!({"id": "c", "authentication": "client_secret_jwt"})), "needs a client id and a client secret"),
+        (client(json!({"id": "c", "authentication": "tls_client_auth"})), "needs a client id and a certificate"),
+        (client(json!({"certificateSecretRef": {"name": "t"}})), "needs a client id and a certificate"),
+        (with("signingAlgorithm", json!("HS256")), "private_key_jwt signs with a private key"),
+        (with("assertion", json!({"claims": {"aud": "x"}})), "claims may not have aud: say it by audience"),
+        (with("assertion", json!({"certificateThumbprint": true})), "needs the certificate"),
+        (with("assertion", json!({"lifetime": "0s"})), "client.assertion.lifetime"),
+        (bearer(json!({})), "needs an issuer"),
+        (bearer(json!({"issuer": "i", "signingAlgorithm": "HS256"})), "signs with a private key"),
+        (bearer(json!({"issuer": "i", "claims": {"exp": 1}})), "grant.jwtBearer.claims may not have exp"),
+    ] {
+        let message = refusal(spec.clone(), json!({}));
+        assert!(message.contains(says), "{spec}: {message}");
+    }
+    for (own, expected) in [
+        (json!({"id": "c", "privateKeySecretRef": key("k")}), Authentication::PrivateKeyJwt),
+        (json!({"id": "c", "serviceAccountRef": {"name": "a", "audiences": ["b"]}}), Authentication::PrivateKeyJwt),
+        (json!({"id": "c", "certificateSecretRef": {"name": "t"}}), Authentication::TlsClientAuth),
+        (
+            json!({"id": "c", "secretRef": key("s"), "certificateSecretRef": {"name": "t"}}),
+            Authentication::ClientSecretBasic,
+        ),
+    ] {
+        assert_eq!(check(client(own), json!({})).unwrap().client.authentication, expected);
+    }
+    assert!(check(bearer(json!({"issuer": "i"})), json!({})).is_ok());
 }

@@ -79,7 +79,8 @@ fn without_pkce_and_with_parameters_of_ones_own() {
 #[test]
 fn a_pushed_request_leaves_nothing_to_the_browser() {
     let (request, endpoint) = (request(), "https://server.example.com/par".parse().unwrap());
-    let client = Client { id: Some("s6BhdRkqt3".into()), secret: Some(ClientSecret::new("gX1fBat3bV")) };
+    let client =
+        Client { id: Some("s6BhdRkqt3".into()), secret: Some(ClientSecret::new("gX1fBat3bV")), assertion: None };
     let shape = RequestShape { authentication: Authentication::ClientSecretPost, ..RequestShape::default() };
     let encoded = request.pushed(&endpoint, client, &shape).encode().unwrap();
     let body = String::from_utf8(encoded.body().to_vec()).unwrap();

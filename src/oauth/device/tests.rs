@@ -54,7 +54,7 @@ fn replies_that_say_less_or_too_much() {
 
 #[test]
 fn the_request_is_a_form() {
-    let client = Client { id: Some("tv".into()), secret: None };
+    let client = Client { id: Some("tv".into()), secret: None, assertion: None };
     let shape = RequestShape {
         authentication: Authentication::None,
         encoding: crate::api::Encoding::Json,

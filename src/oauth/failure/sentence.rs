@@ -14,6 +14,7 @@ pub(super) fn sentence(failure: &Failure, endpoint: &str) -> Cow<'static, str> {
         Failure::Egress(denial) => Cow::Owned(denial.to_string()),
         Failure::FenceClosed => "the request was withdrawn before anything was sent, since too much time had passed: it is made again".into(),
         Failure::NotSent(cause) => Cow::Owned(not_sent(*cause, endpoint)),
+        Failure::ClientCertificate => "the token endpoint doesn't accept the client's certificate, or wants one: check client.certificateSecretRef, its chain, and which certificates the provider knows of this client".into(),
         Failure::TimedOut => Cow::Owned(format!("{endpoint} did not answer in time: check that it works, and --request-timeout if it is slow")),
         Failure::Cut => Cow::Owned(format!("{endpoint} closed the connection without an answer: check that it works, and what stands between")),
         Failure::Truncated => Cow::Owned(format!("{endpoint}'s reply broke off: check what stands between it and the operator")),

@@ -8,7 +8,7 @@ fn refresh() -> TokenRequest {
     TokenRequest {
         url: "https://id.example.com/oauth/token?tenant=1".parse().unwrap(),
         shape: RequestShape { authentication: Authentication::ClientSecretPost, ..RequestShape::default() },
-        client: Client { id: Some("my id".into()), secret: Some(ClientSecret::new("s&c:ret")) },
+        client: Client { id: Some("my id".into()), secret: Some(ClientSecret::new("s&c:ret")), assertion: None },
         standard: vec![
             ("grant_type", ParameterValue::text("refresh_token")),
             ("refresh_token", ParameterValue::text("r/1+2=")),
@@ -255,7 +255,7 @@ fn basic_encodings() {
     assert_eq!(basic(&request), Err(EncodeError::ColonInClientId));
     request.client.id = None;
     assert_eq!(basic(&request), Err(EncodeError::MissingClientId));
-    request.client = Client { id: Some("a".into()), secret: None };
+    request.client = Client { id: Some("a".into()), secret: None, assertion: None };
     assert_eq!(basic(&request), Err(EncodeError::MissingClientSecret));
     request.shape.authentication = Authentication::ClientSecretPost;
     assert_eq!(basic(&request), Err(EncodeError::MissingClientSecret));

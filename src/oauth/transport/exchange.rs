@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     Io,
     gate::{Gate, Passage, Unsent},
+    tls_failure,
 };
 use crate::{
     clock::Moment,
@@ -165,12 +166,20 @@ fn wire_request(request: EncodedRequest) -> Result<Request<Full<Bytes>>, Failure
 }
 
 fn no_reply(passage: &Passage, error: &hyper::Error) -> Failure {
+    if refuses_client(error) {
+        return Failure::ClientCertificate;
+    }
     let sent = match error {
         error if error.is_parse_too_large() => Failure::Oversized,
         error if error.is_parse() || error.is_parse_version_h2() => Failure::NotHttp,
         _ => Failure::Cut,
     };
     unless_unsent(passage, NotSent::Cut, sent)
+}
+
+fn refuses_client(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| tls_failure(io) == Failure::ClientCertificate)
 }
 
 fn unless_unsent(passage: &Passage, unsent: NotSent, sent: Failure) -> Failure {

@@ -109,7 +109,7 @@ fn transport(config: TransportConfig) -> Transport {
 }
 
 fn target(url: &str) -> Target {
-    Target { url: url.parse().unwrap(), ca: None, allowed_addresses: Vec::new() }
+    Target { url: url.parse().unwrap(), ca: None, identity: None, allowed_addresses: Vec::new() }
 }
 
 fn request(url: &str) -> EncodedRequest {
