@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use kube::Api;
+use kube::api::DeleteParams;
+use oauth_operator::api::OAuthProvider;
 use serde_json::{Value, json};
 
 use crate::manifests::{hover, input};
@@ -39,7 +42,8 @@ async fn life(disturbance: Disturbance) -> Value {
     let standin = Standin::start(Hover { access_token_lifetime: LIFETIME, ..Hover::default() }).await;
     let proxy = Proxy::start(cluster).await;
     let mut operator = Operator::behind(&proxy, &namespace, &["--allow-insecure-http"]).await;
-    namespace.apply(&hover("kept", &standin, "")).await;
+    namespace.apply(&provider(&standin, "1h")).await;
+    namespace.apply(&of_provider(hover("kept", &standin, ""), &standin)).await;
     namespace.apply(&hover("gone", &standin, "")).await;
     namespace.ready("kept").await;
     namespace.ready("gone").await;
@@ -97,9 +101,32 @@ async fn life(disturbance: Disturbance) -> Value {
     shapes
 }
 
-/// Spec, input and output change, a refresh is asked for, and a credential is deleted and made anew under the same name, with
+fn provider(standin: &Standin, default_lifetime: &str) -> String {
+    let url = standin.token_url();
+    format!(
+        r#"
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthProvider
+metadata: {{name: shared}}
+spec: {{endpoints: {{token: "{url}"}}, tokenRequest: {{encoding: JSON}}, defaultLifetime: {default_lifetime}}}
+"#
+    )
+}
+
+/// The manifest with a reference in place of its inline provider.
+fn of_provider(manifest: String, standin: &Standin) -> String {
+    let url = standin.token_url();
+    let inline = format!("  provider:\n    endpoints: {{token: \"{url}\"}}\n    tokenRequest: {{encoding: JSON}}\n");
+    assert!(manifest.contains(&inline));
+    manifest.replace(&inline, "  providerRef: {name: shared}\n")
+}
+
+/// Provider, spec, input and output change, a refresh is asked for, and a credential is deleted and made anew under the same name, with
 /// another seed.
 async fn people_act(namespace: &Namespace, standin: &Standin) {
+    let providers: Api<OAuthProvider> = Api::namespaced(namespace.client.clone(), &namespace.name);
+    providers.delete("shared", &DeleteParams::default()).await.unwrap();
+    namespace.apply(&provider(standin, "2h")).await;
     let template = json!({"spec": {"secret": {"template": {"only": "{{ access_token }}"}}}});
     namespace.patch_credential("kept", &template).await;
     namespace.apply(&input("kept", "s3cr3t", &standin.seed())).await;
