@@ -98,7 +98,7 @@ async fn of_two_operators_one_leads_and_the_other_takes_over() {
 async fn even_two_leaders_at_once_spend_no_token_twice() {
     let namespace = Cluster::shared().await.namespace("split-brain").await;
     let oidc = Oidc::start(&["--access-token-ttl", "6"]).await;
-    let flags = ["--allow-insecure-http", "--leader-election=false", "--request-timeout=1s"];
+    let flags = ["--allow-insecure-http", "--leader-election=false", "--request-timeout=5s"];
     let operators =
         [Operator::in_pod(&namespace, "first", &flags).await, Operator::in_pod(&namespace, "second", &flags).await];
     let names: Vec<String> = (0..10).map(|at| format!("torn-{at}")).collect();
@@ -106,7 +106,7 @@ async fn even_two_leaders_at_once_spend_no_token_twice() {
         namespace.apply(&web(name, &oidc, &seed, "")).await;
     }
     for name in &names {
-        namespace.revision(name, 5, Duration::from_secs(90)).await;
+        namespace.revision(name, 5, Duration::from_secs(120)).await;
     }
     for operator in &operators {
         assert!(operator.metric("oauth_operator_refreshes_total", &[r#"outcome="success""#]).await > 0.0);
