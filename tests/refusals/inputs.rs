@@ -264,9 +264,9 @@ async fn providers_are_asked_for_by_kind_and_name() {
         },
         Case {
             name: "no-endpoint",
-            given: vec![object("OAuthProvider", "no-endpoint", json!({"spec": {"issuer": "https://idp.example.com"}}))],
+            given: vec![object("OAuthProvider", "no-endpoint", json!({"spec": {"issuer": "https://idp.invalid"}}))],
             spec: of("OAuthProvider", "no-endpoint"),
-            expect: Expect::stalled("InvalidSpec", &["discovery from issuer", "set endpoints.token"]),
+            expect: Expect::retried("ProviderUnavailable", &["the issuer's name can't be resolved", "check the host"]),
             cure: vec![provider("OAuthProvider", "no-endpoint", &json!({}))],
         },
     ];
