@@ -29,7 +29,7 @@ const MAX_EXCERPT: usize = 120;
 const NAME: &str = "template";
 
 /// Why a template could not be parsed or rendered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TemplateError {
     /// The source is no template, or names a filter, test or function that doesn't exist. The spec is wrong.
     #[error("the template does not parse{}: {detail}", at(*line))]

@@ -21,6 +21,7 @@ pub enum ConditionType {
 
 /// metav1.ConditionStatus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 pub enum ConditionStatus {
     True,
     False,
@@ -100,6 +101,7 @@ impl Reason {
 
 /// metav1.Condition, with our types and reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     #[serde(rename = "type")]

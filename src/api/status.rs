@@ -8,6 +8,7 @@ use super::Condition;
 
 /// Status of an OAuthCredential.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthCredentialStatus {
     /// Generation of the spec this status speaks of; -1 before the operator has seen the object.
@@ -83,6 +84,7 @@ pub struct OAuthCredentialStatus {
 
 /// The output Secret as it was last written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretStatus {
     #[schemars(length(max = 253))]
@@ -95,6 +97,7 @@ pub struct SecretStatus {
 
 /// Who consented, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 pub struct AuthorizedBy {
     /// Claim `sub` of the ID token, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +109,7 @@ pub struct AuthorizedBy {
 
 /// What a person needs to consent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase", default)]
 pub struct AuthorizationStatus {
     /// The operator's start page for this credential. Stable, and no secret.

@@ -96,7 +96,7 @@ impl Controller {
                         life: Life::default(),
                     },
                 };
-                match self.publish(key, prepared, checked, publication).await? {
+                match self.publish(key, prepared, checked, view, publication).await? {
                     Ok(token) => Ok(Exchanged::Outcome(Box::new(Outcome::Published { token, fresh: true }))),
                     // What was received is in the state, where there is one; else the next attempt brings another.
                     Err(problem) => {

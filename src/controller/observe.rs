@@ -45,6 +45,8 @@ pub struct View {
     pub now: Timestamp,
     pub asked_under: AskedUnder,
     pub output: OutputSeen,
+    /// The output Secret at the version that was seen: what is decided may be written over this one.
+    pub output_secret: Option<SecretSeen>,
     pub state: StateView,
     pub inputs: InputsView,
     seed_taken_by: Option<String>,
@@ -216,24 +218,17 @@ impl Controller {
 
     /// What the output Secret says of itself, whether or not the spec can be checked.
     pub(super) fn output_seen(&self, key: &Key, prepared: &Prepared) -> OutputSeen {
-        let store = self.store();
-        let Some(secret) = store.secret(&Key::new(&key.namespace, &prepared.output_name)) else {
-            return OutputSeen::Absent;
-        };
-        if !owns(key, &prepared.status, secret) {
-            return OutputSeen::Foreign;
-        }
-        let keys = prepared.checked.as_ref().map(|checked| output::keys(&checked.output)).unwrap_or_default();
-        let mut published = secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default();
-        // One that the status doesn't know, for a crash or another replica's write, is written again, and the status with it.
-        let told = |known: &SecretStatus| known.name == prepared.output_name && *known.uid == *secret.uid;
-        published.intact &= prepared.status.secret.as_ref().is_none_or(told);
-        OutputSeen::Ours(published)
+        output_seen(key, prepared, self.output_secret(key, prepared).as_ref())
+    }
+
+    fn output_secret(&self, key: &Key, prepared: &Prepared) -> Option<SecretSeen> {
+        self.store().secret(&Key::new(&key.namespace, &prepared.output_name)).cloned()
     }
 
     /// Everything that is known of a checked credential.
     pub(super) fn view(&self, key: &Key, prepared: &Prepared, checked: &Checked) -> View {
-        let output = self.output_seen(key, prepared);
+        let output_secret = self.output_secret(key, prepared);
+        let output = output_seen(key, prepared, output_secret.as_ref());
         let inputs = self.inputs_view(key, checked);
         let mut store = self.store();
         if let InputsView::Read { source: SourceView::Seed(token, _), .. } = &inputs {
@@ -278,6 +273,7 @@ impl Controller {
                 inputs: fingerprint::hash(&versions),
             },
             output,
+            output_secret,
             inputs,
             seed_taken_by,
             intent_seen_for,
@@ -355,6 +351,19 @@ impl Controller {
     fn seed_value(&self, token: &RefreshToken) -> [u8; 32] {
         Sha256::new().chain_update(self.settings.seed_key).chain_update(token.expose()).finalize().into()
     }
+}
+
+fn output_seen(key: &Key, prepared: &Prepared, secret: Option<&SecretSeen>) -> OutputSeen {
+    let Some(secret) = secret else { return OutputSeen::Absent };
+    if !owns(key, &prepared.status, secret) {
+        return OutputSeen::Foreign;
+    }
+    let keys = prepared.checked.as_ref().map(|checked| output::keys(&checked.output)).unwrap_or_default();
+    let mut published = secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default();
+    // One that the status doesn't know, for a crash or another replica's write, is written again, and the status with it.
+    let told = |known: &SecretStatus| known.name == prepared.output_name && *known.uid == *secret.uid;
+    published.intact &= prepared.status.secret.as_ref().is_none_or(told);
+    OutputSeen::Ours(published)
 }
 
 /// Whether an output Secret is this credential's: it bears its label, or is the one its status names.

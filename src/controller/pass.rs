@@ -104,7 +104,8 @@ impl Controller {
     async fn republish(&self, key: &Key, prepared: &Prepared, checked: &Checked, view: &View) -> Answer<Step> {
         let StateView::Read { record, .. } = &view.state else { return Ok(Step::Go) };
         let Some(issued) = &record.issued else { return Ok(Step::Go) };
-        match self.publish(key, prepared, checked, Publication::of(record, issued, checked)).await? {
+        let publication = Publication::of(record, issued, checked);
+        match self.publish(key, prepared, checked, view, publication).await? {
             Ok(token) => {
                 // A crash between the state and the status: what the status hasn't heard of is news.
                 let fresh = record.revision > prepared.status.revision.unwrap_or(0);

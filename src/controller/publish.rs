@@ -1,5 +1,6 @@
 //! Writes the output Secret: one apply under a precondition, so that nothing foreign is overwritten and no older token
-//! replaces a newer one.
+//! replaces a newer one. Where a state is kept, it says what is newest: what others have written since this was decided is
+//! not overwritten, but decided anew, from the state as it is then.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::{
     Controller,
     effects::{Answer, Fault},
     key::Key,
-    observe::{Prepared, owns},
+    observe::{Prepared, View, owns, version},
     seen::SecretSeen,
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
         observed::Problem,
         record::{Issued, StateRecord},
         report::PublishedToken,
+        rotation::Keeps,
     },
     secrets::output::{self, Owner, Precondition, Token},
 };
@@ -51,14 +53,15 @@ impl<'a> Publication<'a> {
 }
 
 impl Controller {
-    /// Publishes a token. Err in the answer: the API server failed, the pass is repeated. Err within: it can't be published
-    /// until something changes.
+    /// Publishes a token that was decided on from `view`. Err in the answer: the API server failed, or somebody else has
+    /// written, and the pass is repeated. Err within: it can't be published until something changes.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn publish(
         &self,
         key: &Key,
         prepared: &Prepared,
         checked: &Checked,
+        view: &View,
         publication: Publication<'_>,
     ) -> Answer<Result<PublishedToken, Problem>> {
         let owner = Owner { namespace: &key.namespace, name: &key.name, uid: &prepared.seen.uid };
@@ -68,7 +71,7 @@ impl Controller {
         };
         let Publication { lineage, revision, issued, .. } = publication;
         let output_key = Key::new(&key.namespace, &checked.output.name);
-        let mut seen = self.store().secret(&output_key).cloned();
+        let mut seen = view.output_secret.clone();
         for tries in 0..MOST_TRIES {
             let precondition = match &seen {
                 None => Precondition::Absent,
@@ -100,23 +103,20 @@ impl Controller {
                 Err(Fault::Conflict | Fault::NotFound | Fault::Unanswered) => {
                     tokio::time::sleep(Duration::from_millis(200) * tries).await;
                     let metadata = self.cluster.read_secret_metadata(&output_key).await?;
-                    seen = metadata.as_ref().map(SecretSeen::of);
-                    if let Some(found) = &seen {
-                        self.store().put_secret(&output_key, found.clone());
-                        let notes = found.notes.as_deref().filter(|notes| *notes.lineage == *lineage);
-                        match notes.map(|notes| notes.revision.cmp(&revision)) {
-                            // A newer token wins: the next pass sees it.
-                            Some(std::cmp::Ordering::Greater) => return Err(Fault::Conflict),
-                            Some(std::cmp::Ordering::Equal)
-                                if notes.is_some_and(|notes| notes.is_written_under(issued, checked)) =>
-                            {
-                                return Ok(Ok(published(key, publication, checked, found)));
-                            }
-                            _ => {}
-                        }
-                    } else {
-                        self.store().remove_secret(&output_key, None);
+                    let found = metadata.as_ref().map(SecretSeen::of);
+                    match &found {
+                        Some(found) => drop(self.store().put_secret(&output_key, found.clone())),
+                        None => drop(self.store().remove_secret(&output_key, None)),
                     }
+                    if let Some(found) = found.as_ref().filter(|found| is_published(found, publication, checked)) {
+                        return Ok(Ok(published(key, publication, checked, found)));
+                    }
+                    let is_as_seen = version(found.as_ref()) == version(seen.as_ref());
+                    if checked.rules.keeps != Keeps::Nothing && !is_as_seen {
+                        self.memory().forget_state(key);
+                        return Err(Fault::Conflict);
+                    }
+                    seen = found;
                 }
             }
         }
@@ -178,6 +178,15 @@ impl Controller {
             }
         }
     }
+}
+
+/// Whether this very token is in the output: an earlier write of ours took effect, and only its answer was lost.
+fn is_published(found: &SecretSeen, publication: Publication<'_>, checked: &Checked) -> bool {
+    found.notes.as_deref().is_some_and(|notes| {
+        *notes.lineage == *publication.lineage
+            && notes.revision == publication.revision
+            && notes.is_written_under(publication.issued, checked)
+    })
 }
 
 fn published(key: &Key, publication: Publication<'_>, checked: &Checked, secret: &SecretSeen) -> PublishedToken {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus, ConditionType, GROUP, OAuthCredentialStatus, Reason},
-    credential::report::{Pass, status},
+    credential::report::{Pass, is_overtaken, status},
     operate::events::EventKind,
 };
 
@@ -22,7 +22,8 @@ use crate::{
 const MOST_TRIES: u32 = 5;
 
 impl Controller {
-    /// Records what a pass came to. The new status is in the store afterwards.
+    /// Records what a pass came to. The new status is in the store afterwards. A status that others have written meanwhile is
+    /// what it is then made from.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn report(
         &self,
@@ -30,21 +31,20 @@ impl Controller {
         prepared: &Prepared,
         pass: &Pass<'_>,
     ) -> Answer<OAuthCredentialStatus> {
-        let after = status(&prepared.status, pass);
-        let Some(mut patch) = difference(&prepared.status, &after) else { return Ok(after) };
+        let mut before = prepared.status.clone();
         let mut seen = (*prepared.seen).clone();
         for _ in 0..MOST_TRIES {
+            let after = status(&before, pass);
+            let Some(mut patch) = difference(&before, &after) else { return Ok(after) };
             patch["metadata"] = json!({"uid": &*seen.uid, "resourceVersion": &*seen.resource_version});
             match self.cluster.patch_status(key, &patch).await {
                 Ok(resource_version) => {
                     self.store().update_credential(key, seen.with_status(&after, &resource_version));
-                    if prepared.status.secret != after.secret
-                        || prepared.status.expiration_time != after.expiration_time
-                    {
+                    if before.secret != after.secret || before.expiration_time != after.expiration_time {
                         let dependents = self.store().dependents(key);
                         self.wake(&dependents);
                     }
-                    self.announce(key, &seen, &prepared.status, &after);
+                    self.announce(key, &seen, &before, &after);
                     return Ok(after);
                 }
                 Err(Fault::Conflict) => {
@@ -58,7 +58,11 @@ impl Controller {
                     if fresh.asks_other_than(&seen) {
                         self.wake([key]);
                     }
-                    seen = fresh;
+                    (before, seen) = (fresh.status(), fresh);
+                    // Another process has published since: what came of this pass is old.
+                    if is_overtaken(&prepared.status, &before) {
+                        return Err(Fault::Conflict);
+                    }
                 }
                 Err(fault) => return Err(fault),
             }

@@ -352,10 +352,17 @@ fn go_on(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, deadline: Tim
     if record.refresh_token.is_none() {
         return hold(lost_grant());
     }
-    match record.intent.as_ref().and_then(|intent| judge(rules, seen, record, intent)) {
-        Some(wait) => wait,
-        None => Plan::Exchange(Exchange { deadline, base: Some(Box::new(record.clone())) }),
+    if let Some(wait) = record.intent.as_ref().and_then(|intent| judge(rules, seen, record, intent)) {
+        return wait;
     }
+    let base = answered(record).unwrap_or_else(|| record.clone());
+    Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
+}
+
+/// The open intent's token was answered after all, to another attempt: it is spent (rule 7), and what came for it is used.
+fn answered(record: &StateRecord) -> Option<StateRecord> {
+    let spent = record.intent.as_ref().is_some_and(|intent| record.is_spent(&intent.token_hash));
+    if spent { record.adopt_candidate() } else { None }
 }
 
 /// Rules 2 and 5: an open intent. None: its token may be sent again now.
@@ -366,6 +373,9 @@ fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Inte
         if seen.intent_seen_for < settled {
             return Some(Plan::Rest { until: Some(later(seen.now, settled - seen.intent_seen_for)) });
         }
+    }
+    if answered(record).is_some() {
+        return None;
     }
     let serving = record.issued.as_ref().filter(|_| seen.serves());
     let until = replay_at(rules, intent.started_at, serving, seen.now);

@@ -32,7 +32,7 @@ const SENT_AGAIN: &str =
     "A refresh was sent and its outcome is not known: the refresh token is sent again, with growing delays.";
 
 /// Why an attempt brought no token.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// The token request failed.
     Request(Failure),

@@ -19,6 +19,7 @@ const SHARE: u32 = 5;
 
 /// The end of a refresh token, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct Life {
     /// When it dies, should it not be used before. The soonest of what the reply says, `refreshTokens.idleLifetime` after
     /// its last use, and `refreshTokens.lifetime` after the lineage began.

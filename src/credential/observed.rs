@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Why there is no token, or no newer one: a reason, and a sentence that says what to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     pub reason: Reason,
     pub message: String,
@@ -52,7 +52,7 @@ pub enum OutputSeen {
 }
 
 /// What the output Secret says of itself.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Published {
     pub lineage: String,
     pub revision: i64,

@@ -46,6 +46,7 @@ pub struct Intent {
 
 /// What one successful exchange brought.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct Issued {
     pub access_token: AccessToken,
     /// None: the old one stays (rule 10).
@@ -77,6 +78,7 @@ pub struct AskedUnder {
 
 /// What a reply brought.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub enum Received {
     Issued(Box<Issued>),
     /// The next refresh token, out of a reply that is of no other use.
@@ -95,6 +97,7 @@ impl Received {
 
 /// What was received when the state had moved on.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct Candidate {
     pub attempt: String,
     pub lineage: String,
@@ -103,6 +106,7 @@ pub struct Candidate {
 
 /// The state of one credential.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct StateRecord {
     /// New for each consent or seed.
     pub lineage: String,
@@ -190,9 +194,13 @@ impl StateRecord {
         next
     }
 
-    /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over.
-    pub fn with_stray(&self, attempt: &str, lineage: &str, received: Received) -> Self {
+    /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over. The token that
+    /// was sent for it is spent either way.
+    pub fn with_stray(&self, attempt: &str, lineage: &str, sent_hash: Option<&str>, received: Received) -> Self {
         let mut next = self.clone();
+        if received.refresh_token().is_some() {
+            next.spend(sent_hash);
+        }
         let list = if lineage == self.lineage { &mut next.candidates } else { &mut next.aside };
         list.push(Candidate { attempt: attempt.to_owned(), lineage: lineage.to_owned(), received });
         let surplus = list.len().saturating_sub(MOST_CANDIDATES);

@@ -21,6 +21,7 @@ const REFRESHED_BY_ITSELF: &str = "The last attempt brought an access token. The
 
 /// The token that is in the output Secret.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct PublishedToken {
     pub revision: i64,
     pub obtained_at: Timestamp,
@@ -35,6 +36,7 @@ pub struct PublishedToken {
 
 /// What a pass came to.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub enum Outcome {
     /// Nothing was to be done.
     Rested,
@@ -100,6 +102,11 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
     status.observed_generation = Some(pass.generation);
     status.conditions = conditions(before, &status, pass);
     status
+}
+
+/// Whether a newer token was published since a pass saw the status as `before`: what came of that pass is not to be told.
+pub fn is_overtaken(before: &OAuthCredentialStatus, now: &OAuthCredentialStatus) -> bool {
+    now.revision > before.revision
 }
 
 /// How often an attempt has failed in a row once this pass's failure is counted.

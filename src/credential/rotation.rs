@@ -27,6 +27,7 @@ pub enum Keeps {
 
 /// A write of the state Secret, with the precondition that makes it safe.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct Write {
     pub record: StateRecord,
     /// The resourceVersion to replace; None: create, and fail if it is there.
@@ -35,6 +36,7 @@ pub struct Write {
 
 /// How a request ended without a token.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 pub enum NoToken<F> {
     /// Nothing consumable can have been spent (rule 3).
     NotSpent(F),
@@ -104,6 +106,7 @@ pub enum Ended<F> {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 enum Phase {
     Connecting,
     WritingIntent,
@@ -116,6 +119,7 @@ enum Phase {
 
 /// One attempt under way.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Hash))]
 pub struct Attempt<F> {
     keeps: Keeps,
     attempt: String,
@@ -323,17 +327,23 @@ impl<F: Clone> Attempt<F> {
             Some((record, _)) if record.candidates.iter().chain(&record.aside).any(|c| c.attempt == self.attempt) => {
                 return Step::End(Ended::Superseded);
             }
-            Some((record, resource_version)) => Write {
-                record: record.with_stray(&self.attempt, &base.lineage, (*received).clone()),
-                replaces: Some(resource_version),
-            },
+            Some((record, resource_version)) => {
+                // A reply to the very token that is there is this lineage's, by whatever name it was begun.
+                let same = base.refresh_token.is_some() && base.refresh_token == record.refresh_token;
+                let lineage = if same { &record.lineage } else { &base.lineage };
+                let record = record.with_stray(&self.attempt, lineage, self.sent_hash(), (*received).clone());
+                Write { record, replaces: Some(resource_version) }
+            }
         };
         self.go(Phase::Saving { received, write: Box::new(write), tries })
     }
 
     fn replied(&self, over: &StateRecord, received: &Received) -> StateRecord {
-        let sent = self.intent.as_ref().map(|intent| intent.token_hash.as_str());
-        over.with_reply(&self.attempt, sent, received.clone())
+        over.with_reply(&self.attempt, self.sent_hash(), received.clone())
+    }
+
+    fn sent_hash(&self) -> Option<&str> {
+        self.intent.as_ref().map(|intent| intent.token_hash.as_str())
     }
 
     fn is_ours(&self, record: &StateRecord) -> bool {

@@ -70,7 +70,7 @@ pub enum Field {
 }
 
 /// How a token request failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// The request could not be made from spec and Secrets.
     Unencodable(EncodeError),

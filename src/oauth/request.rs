@@ -257,7 +257,7 @@ pub(super) struct Placed {
 }
 
 /// Why a request could not be encoded: the spec or a Secret is at fault, so a person must act. Holds names only.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum EncodeError {
     #[error("the client authentication needs a client id: set client.id or client.idSecretRef")]
     MissingClientId,

@@ -28,6 +28,13 @@ macro_rules! secret_text {
                 formatter.write_str(concat!(stringify!($name), "(…)"))
             }
         }
+
+        #[cfg(test)]
+        impl std::hash::Hash for $name {
+            fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+                self.expose().hash(hasher);
+            }
+        }
     )+ };
 }
 

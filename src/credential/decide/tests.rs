@@ -314,6 +314,31 @@ fn an_open_intent_is_judged() {
 }
 
 /// What is planned by a clock that is an hour ahead would be an hour late once it is right.
+/// Rule 7: what is known to be spent isn't sent again, however the state came to be as it is.
+#[test]
+fn what_others_were_answered_is_used() {
+    let stray = |token: &str| {
+        let issued = case().record().issued.clone().unwrap();
+        Received::Issued(Box::new(Issued { refresh_token: Some(RefreshToken::new(token)), ..issued }))
+    };
+    let answered = |pod, seen_for| {
+        case().with(|c| {
+            c.open_intent(pod, 3400);
+            c.state = Some(c.record().with_stray("a3", "l", Some(&hash("r1")), stray("c1")));
+            (c.now, c.intent_seen_for) = (3500, seen_for);
+        })
+    };
+    let used = || answered("me", 0).with(|c| c.record().candidates.clear());
+    for (what, case, expected) in [
+        ("by our own hand", answered("me", 0), "c1 of l after 4"),
+        ("another process may still be sending", answered("other", 39), "rest Some(3501)"),
+        ("it isn't", answered("other", 40), "c1 of l after 4"),
+        ("the answer was used up", used(), "OutcomeUnknown Some(4480) false"),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
+}
+
 #[test]
 fn a_clock_that_was_set_back() {
     let failed = |now| {
@@ -349,7 +374,7 @@ fn a_clock_that_was_set_back() {
 #[test]
 fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let stray = Issued { refresh_token: Some(RefreshToken::new("c1")), ..case().record().issued.clone().unwrap() };
-    let record = case().record().with_stray("other", "l", Received::Issued(Box::new(stray)));
+    let record = case().record().with_stray("other", "l", None, Received::Issued(Box::new(stray)));
     let next = |rules: &Rules, refused: &[&str], now| {
         let refused: Vec<String> = refused.iter().map(|token| hash(token)).collect();
         let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now), "anew")?;

@@ -50,6 +50,21 @@ fn find(status: &OAuthCredentialStatus, type_: ConditionType) -> Option<&Conditi
     status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
+#[test]
+fn a_pass_is_overtaken_by_a_newer_token_alone() {
+    let of =
+        |revision| OAuthCredentialStatus { revision, failed_attempts: revision, ..OAuthCredentialStatus::default() };
+    for (before, now, expected) in [
+        (None, None, false),
+        (None, Some(1), true),
+        (Some(1), Some(2), true),
+        (Some(2), Some(2), false),
+        (Some(2), None, false),
+    ] {
+        assert_eq!(is_overtaken(&of(before), &of(now)), expected, "{before:?} {now:?}");
+    }
+}
+
 /// Every reason that an attempt or a hold can give, and whether it stalls.
 fn problems() -> Vec<Problem> {
     Reason::ALL

@@ -160,6 +160,26 @@ fn a_reply_in_hand_is_held_whatever_happens() {
     }
 }
 
+/// Two began a lineage each with the same token: what the one was answered is no stranger to the other.
+#[test]
+fn a_reply_to_the_very_token_that_is_there_is_a_candidate() {
+    let stray = |there: StateRecord| {
+        let reply = Event::Received(Box::new(issued(Some("r2"))));
+        let read = Event::Read { state: Some((Box::new(there), "7".into())), credential_exists: true };
+        let mut attempt = begin(Keeps::SingleUse, &record("lineage", "r1"), Some(1));
+        for event in [connected(), written(), reply, Event::WriteInDoubt, read] {
+            let Step::Next(next) = attempt.on(event) else { panic!("the reply was dropped") };
+            attempt = *next;
+        }
+        let Effect::SaveReply { write, .. } = attempt.effect() else { panic!() };
+        assert_eq!(write.record.spent, ["hash of r1"]);
+        (write.record.candidates.len(), write.record.aside.len())
+    };
+    let other = |token| StateRecord { intent: Some(intent("other", token)), ..record("another", token) };
+    assert_eq!(stray(other("r1")), (1, 0));
+    assert_eq!(stray(other("s1")), (0, 1));
+}
+
 #[test]
 fn pauses_grow_to_five_seconds() {
     assert_eq!(pause(0), Duration::ZERO);

@@ -61,6 +61,8 @@ fn who_changes_a_field_takes_it_over() {
 #[test]
 fn what_is_not_our_apply_owns_nothing() {
     let all = || fields(true, &["a", "b"]);
+    let mut without_revision = all();
+    without_revision["f:metadata"]["f:annotations"] = json!({format!("f:{LINEAGE}"): {}});
     for entries in [
         vec![],
         vec![entry("other", "Apply", None, all())],
@@ -68,6 +70,7 @@ fn what_is_not_our_apply_owns_nothing() {
         vec![entry(FIELD_MANAGER, "Apply", Some("status"), all())],
         vec![entry(FIELD_MANAGER, "Apply", None, fields(false, &["a", "b"]))],
         vec![entry(FIELD_MANAGER, "Apply", None, json!({"f:data": {"f:a": {}, "f:b": {}}}))],
+        vec![entry(FIELD_MANAGER, "Apply", None, without_revision)],
     ] {
         assert!(!intact(entries.clone()), "{entries:?}");
     }
