@@ -22,7 +22,8 @@ generate: ## write crds/ from the Rust types, the table of docs/catalog.md from 
 	GENERATE=1 cargo test --test catalog page
 	./tests/chart/run generate
 
-chaos: ## a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED), random specs (CHAOS_CHANGES), a herd (CHAOS_HERD)
+chaos: ## the model in large bounds; a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED), random specs (CHAOS_CHANGES), a herd (CHAOS_HERD)
+	MODEL_BOUNDS=large CARGO_PROFILE_TEST_OPT_LEVEL=2 cargo test --lib credential::model -- --nocapture
 	WINDOW_SAMPLES=$${WINDOW_SAMPLES:-1000} cargo test --test faults windows:: -- --nocapture
 	CHAOS_KILLS=$${CHAOS_KILLS:-1000} CHAOS_LANES=$${CHAOS_LANES:-4} cargo test --test faults outside_the_window -- --nocapture
 	CHAOS_CHANGES=$${CHAOS_CHANGES:-100} cargo test --test faults changes:: -- --nocapture

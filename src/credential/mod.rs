@@ -10,6 +10,8 @@ pub mod failed;
 pub mod fingerprint;
 pub mod lifetimes;
 mod merge;
+#[cfg(test)]
+mod model;
 pub mod observed;
 pub mod record;
 pub mod references;
