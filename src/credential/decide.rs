@@ -292,6 +292,9 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         ));
     }
     let published = newest_published(seen);
+    // The former seed is back: what had taken its place was a mistake.
+    let restored = record.and_then(|record| record.restored(seed_hash));
+    let record = restored.as_ref().or(record);
     let begin = |former| {
         let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
         let base = StateRecord::begin(lineage, binding, Some(seed), hash, former, published, seen.now);

@@ -132,11 +132,14 @@ pub struct StateRecord {
     pub candidates: Vec<Candidate>,
     /// Received for a lineage that a newer consent replaced: kept to be revoked, never published.
     pub aside: Vec<Candidate>,
+    /// The lineage that this one's seed replaced, until this one has brought a token: the seed may be a mistake.
+    pub former: Option<Box<StateRecord>>,
 }
 
 impl StateRecord {
-    /// A record for a new lineage, before its first exchange; without a seed, a request gets the first token. `former` is what was there before, if anything. Revisions go on
-    /// from there, and from `published`, the newest that was ever published: an older number would never be.
+    /// A record for a new lineage, before its first exchange; without a seed, a request gets the first token. `former` is
+    /// what was there before, if anything. Revisions go on from there, and from `published`, the newest that was ever
+    /// published: an older number would never be.
     pub fn begin(
         lineage: String,
         binding: Binding,
@@ -161,7 +164,27 @@ impl StateRecord {
             intent: None,
             candidates: Vec::new(),
             aside: former.map(|former| former.aside.clone()).unwrap_or_default(),
+            former: former.filter(|_| seed.is_some()).and_then(Self::that_works).map(Box::new),
         }
+    }
+
+    /// This lineage if it brought a token, else the one that it replaced.
+    fn that_works(&self) -> Option<Self> {
+        match &self.former {
+            Some(former) => Some((**former).clone()),
+            None => self.issued.is_some().then(|| self.clone()),
+        }
+    }
+
+    /// The lineage that began with this seed, where it was replaced by another that brought no token.
+    pub fn restored(&self, seed_hash: &str) -> Option<Self> {
+        let former = self.former.as_deref().filter(|former| former.seed_hash.as_deref() == Some(seed_hash))?;
+        Some(Self {
+            revision: former.revision.max(self.revision),
+            spent: self.spent.clone(),
+            aside: self.aside.clone(),
+            ..former.clone()
+        })
     }
 
     /// The record after a reply: the next token in place, the sent one spent, the intent closed.
@@ -191,6 +214,7 @@ impl StateRecord {
         }
         next.attempt = Some(attempt.to_owned());
         next.intent = None;
+        next.former = None;
         next
     }
 

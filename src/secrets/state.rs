@@ -109,6 +109,8 @@ struct RecordFormat {
     intent: Option<IntentFormat>,
     candidates: Vec<CandidateFormat>,
     aside: Vec<CandidateFormat>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former: Option<Box<RecordFormat>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -211,6 +213,7 @@ impl From<&StateRecord> for RecordFormat {
             intent: record.intent.as_ref().map(IntentFormat::from),
             candidates: record.candidates.iter().map(CandidateFormat::from).collect(),
             aside: record.aside.iter().map(CandidateFormat::from).collect(),
+            former: record.former.as_deref().map(|former| Box::new(Self::from(former))),
         }
     }
 }
@@ -232,6 +235,7 @@ impl From<RecordFormat> for StateRecord {
             intent: format.intent.map(Intent::from),
             candidates: format.candidates.into_iter().map(Candidate::from).collect(),
             aside: format.aside.into_iter().map(Candidate::from).collect(),
+            former: format.former.map(|former| Box::new(Self::from(*former))),
         }
     }
 }

@@ -7,7 +7,7 @@ use kube::api::{ObjectMeta, PostParams};
 use oauth_operator::api::ConditionType;
 use serde_json::json;
 
-use super::manifests::{hover, input};
+use super::manifests::{hover, hover_seeded, input};
 use crate::support::standin::{Fault, Hover, Standin, Symptom};
 use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, throughout, until};
 
@@ -164,6 +164,23 @@ async fn after_a_whole_restore_the_server_decides_and_a_new_seed_cures() {
     let credential = namespace.revision("whole", 2, SOON).await;
     assert!(!credential.is(ConditionType::Stalled));
     assert_eq!(standin.requests().len(), 4);
+}
+
+/// A mistyped refresh token in the input Secret: the server refuses it, and putting the former value back is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_value_in_the_input_is_taken_back_without_a_loss() {
+    let (namespace, standin, _operator) = started("mistyped").await;
+    let seed = standin.seed();
+    namespace.apply(&hover_seeded("mistyped", &standin.token_url(), &seed, "")).await;
+    namespace.ready("mistyped").await;
+
+    namespace.apply(&input("mistyped", "s3cr3t", "not-a-token")).await;
+    let credential = namespace.reason("mistyped", ConditionType::Stalled, "InvalidClient").await;
+    assert!(credential.is(ConditionType::Ready), "the published token still serves");
+    namespace.apply(&input("mistyped", "s3cr3t", &seed)).await;
+    let credential = namespace.revision("mistyped", 2, SOON).await;
+    assert!(!credential.is(ConditionType::Stalled));
+    assert_eq!(standin.replays(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

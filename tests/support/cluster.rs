@@ -136,7 +136,8 @@ fn remove_leftovers(root: &Path) {
         let Some(pid) = name.strip_prefix("cluster-").and_then(|rest| rest.split('-').next()) else { continue };
         let alive = Command::new("ps").args(["-p", pid]).output().is_ok_and(|output| output.status.success());
         if !alive {
-            drop(std::fs::remove_dir_all(entry.path()));
+            // Its own watcher may not have come to it yet, and would find nothing to stop afterwards.
+            drop(Cluster { dir: entry.path() });
         }
     }
 }

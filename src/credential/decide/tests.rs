@@ -411,3 +411,42 @@ fn an_output_that_is_altered_again_and_again_is_restored_with_pauses() {
         assert_eq!(altered(1009, output).plan(), Plan::Rest { until: Some(at(1010)) });
     }
 }
+
+/// Somebody put a wrong value into the input Secret: its lineage took the state over, and the server refused it.
+#[test]
+fn a_mistaken_seed_gives_way_to_the_former_one() {
+    let replaced = |seed: &str| {
+        let mut mistaken = case().with(|c| c.seed = "wrong");
+        let Plan::Exchange(Exchange { base: Some(base), .. }) = mistaken.plan() else {
+            panic!("{:?}", mistaken.plan())
+        };
+        assert_eq!(base.refresh_token, Some(RefreshToken::new("wrong")));
+        mistaken.state = Some(base.without_intent());
+        mistaken.status.failed_attempts = Some(1);
+        mistaken.with(|c| c.seed = ["wrong", "r0", "s"].into_iter().find(|known| *known == seed).unwrap())
+    };
+    assert_eq!(replaced("r0").says(), "r1 of l after 3", "the former goes on with what it had");
+    assert_eq!(replaced("s").says(), "s of new after 3", "a third one is as good as any");
+    // What is not the former's own server and client doesn't get its token.
+    let elsewhere = replaced("r0").with(|c| c.binding = binding("d"));
+    assert_eq!(elsewhere.says(), "AuthorizationRequired None true");
+
+    // Two mistakes in a row.
+    let mut twice = replaced("s");
+    let Plan::Exchange(Exchange { base: Some(base), .. }) = twice.plan() else { panic!("{:?}", twice.plan()) };
+    twice.state = Some(*base);
+    twice.seed = "r0";
+    assert_eq!(twice.says(), "r1 of l after 3");
+
+    // Once the new one has brought a token, there is no way back.
+    let mut accepted = replaced("wrong");
+    let issued = case().record().issued.clone().unwrap();
+    let reply = Received::Issued(Box::new(Issued { access_token: AccessToken::new("b"), ..issued }));
+    let record = accepted.record().with_reply("a3", Some(&hash("wrong")), reply);
+    accepted.status.revision = Some(record.revision);
+    accepted.status.seed_hash = Some(hash("wrong"));
+    assert_eq!(record.former, None);
+    accepted.state = Some(record);
+    accepted.seed = "r0";
+    assert_ne!(accepted.says(), "r1 of l after 3");
+}

@@ -62,7 +62,7 @@ prop_compose! {
             began_at: ends[0], fixed_end: ends[1],
             refresh_token: now.map(RefreshToken::new),
             previous_refresh_token: previous.map(RefreshToken::new),
-            issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1,
+            issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1, former: None,
         }
     }
 }
@@ -71,7 +71,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read(record in records()) {
+    fn what_is_written_is_read(record in records().boxed(), former in option::of(records().boxed())) {
+        let record = StateRecord { former: former.map(Box::new), ..record };
         let secret = write(&record, "ns", "cred").unwrap();
         let annotations = secret.metadata.annotations.clone().unwrap();
         prop_assert_eq!(&annotations[REVISION], &record.revision.to_string());
