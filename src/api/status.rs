@@ -65,8 +65,8 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub token_hash: Option<String>,
-    /// Hash of what the last failed attempt read: the provider's generation and its Secrets' resourceVersions. A change there
-    /// is a reason to try again.
+    /// Hash of what the last failed attempt read: the provider's generation, its Secrets' resourceVersions, the state's revision. A
+    /// change there is a reason to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub failed_inputs_hash: Option<String>,

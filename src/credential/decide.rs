@@ -253,10 +253,15 @@ fn refreshed_reason<'a>(seen: &'a Observed<'_>) -> Option<&'a str> {
     Some(&refreshed.reason)
 }
 
-/// What `status.failedInputsHash` is compared with: the provider, the Secrets that an attempt reads, and the operator's own
-/// settings.
+/// What `status.failedInputsHash` is compared with: the provider, the Secrets that an attempt reads, the operator's own
+/// settings, and the state's revision: what was refused is not what a newer consent brought.
 pub fn failed_inputs(seen: &Observed<'_>) -> String {
-    format!("{}.{}.{}", seen.asked_under.provider, seen.asked_under.inputs, seen.settings_hash)
+    let revision = match &seen.state {
+        StateSeen::Unread { revision, .. } => *revision,
+        StateSeen::Read(record) => record.revision,
+        StateSeen::NotKept | StateSeen::Absent | StateSeen::Unusable(_) => 0,
+    };
+    format!("{}.{}.{}.{revision}", seen.asked_under.provider, seen.asked_under.inputs, seen.settings_hash)
 }
 
 fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {

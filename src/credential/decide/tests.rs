@@ -314,6 +314,20 @@ fn an_open_intent_is_judged() {
 }
 
 /// What is planned by a clock that is an hour ahead would be an hour late once it is right.
+/// What a newer consent brought was not refused: it is used, also where a crash left it unpublished until it expired.
+#[test]
+fn a_lost_grant_waits_for_a_newer_one() {
+    let refused = |inputs: &str| {
+        case().with(|c| {
+            (c.now, c.status.revision) = (5000, Some(2));
+            (c.status.failed_attempts, c.status.failed_inputs_hash) = (Some(1), Some(inputs.to_owned()));
+        })
+    };
+    assert_eq!(refused("...3").says(), "rest None");
+    assert_eq!(refused("...2").says(), "r1 of l after 3");
+    assert_eq!(refused("...2").with(|c| c.read = false).says(), "ReadState");
+}
+
 /// Rule 7: what is known to be spent isn't sent again, however the state came to be as it is.
 #[test]
 fn what_others_were_answered_is_used() {
@@ -344,7 +358,7 @@ fn a_clock_that_was_set_back() {
     let failed = |now| {
         case().with(|c| {
             c.now = now;
-            (c.status.failed_attempts, c.status.failed_inputs_hash) = (Some(1), Some("..".into()));
+            (c.status.failed_attempts, c.status.failed_inputs_hash) = (Some(1), Some("...3".into()));
             (c.status.last_failure_time, c.status.next_refresh_time) = (Some(at(4000)), Some(at(4005)));
         })
     };

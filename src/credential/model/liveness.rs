@@ -54,7 +54,7 @@ impl World {
         self.apply(Action::Tick);
     }
 
-    /// What happens next, when nothing goes wrong. None: nothing, for as long as what the status says is true.
+    /// What happens next, when nothing goes wrong. None: a token serves, or nothing happens any more.
     fn go_on(&self) -> Option<Action> {
         for (pod, process) in self.processes.iter().enumerate() {
             if !process.is_idle() {
@@ -64,8 +64,8 @@ impl World {
                 return Some(Action::Pass(pod, super::steps::Lag::None));
             }
         }
-        let settled = self.says(ConditionType::Ready).is_some_and(|(holds, _)| holds) || self.asks_for_a_person();
-        (!settled && self.next_event().is_some()).then_some(Action::Tick)
+        let ready = self.says(ConditionType::Ready).is_some_and(|(holds, _)| holds);
+        (!ready && self.next_event().is_some()).then_some(Action::Tick)
     }
 
     fn says(&self, type_: ConditionType) -> Option<(bool, &str)> {
