@@ -53,6 +53,10 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), inner(length(max = 512)))]
     pub scopes: Vec<String>,
+    /// The additional tokens: how each stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub additional_tokens: Vec<AdditionalTokenStatus>,
     /// The output Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretStatus>,
@@ -80,6 +84,43 @@ pub struct OAuthCredentialStatus {
     /// What a person needs to consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<AuthorizationStatus>,
+}
+
+/// One additional token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
+#[serde(rename_all = "camelCase")]
+pub struct AdditionalTokenStatus {
+    /// Its name in spec.additionalTokens.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// When it expires. Absent: never, or there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub expiration_time: Option<Timestamp>,
+    /// When it was asked for. Absent: there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub last_refresh_time: Option<Timestamp>,
+    /// Attempts in a row that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<i64>,
+    /// When it is asked for again, after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub next_refresh_time: Option<Timestamp>,
+    /// Why the last attempt failed; absent when it did not. One of the conditions' reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub reason: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub message: Option<String>,
+    /// Hash of the spec that it was asked for under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub spec_hash: Option<String>,
 }
 
 /// The output Secret as it was last written.

@@ -32,6 +32,8 @@ use crate::{
 /// What an attempt sends, and to whom.
 pub struct Sending<'a> {
     pub key: &'a Key,
+    /// Which token is asked for; empty: the main one.
+    pub leg: &'a str,
     pub request: EncodedRequest,
     pub target: Target,
     pub reply: &'a ReplyShape,
@@ -126,6 +128,7 @@ impl Controller {
         let sent_at = reply.sent_at;
         match shape.read(reply.status, &reply.headers, &reply.body, sent_at) {
             Ok(tokens) => Event::Received(Box::new(Issued {
+                leg: sending.leg.to_owned(),
                 access_token: tokens.access_token,
                 refresh_token: tokens.refresh_token,
                 id_token: tokens.id_token,

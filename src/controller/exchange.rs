@@ -23,11 +23,12 @@ use crate::{
         checked::{CertificateSource, Checked, InputValues},
         decide::{Exchange, Starts, after_refusal},
         failed::{self, Why},
+        legs,
         lifetimes::Life,
         observed::Problem,
         record::{AskedUnder, Intent, StateRecord},
         report::{Outcome, is_repeated},
-        request::{binding, secrets, token_request},
+        request::{binding, leg_request, secrets, token_request},
         rotation::{Attempt, Ended, Keeps},
     },
     oauth::{
@@ -66,6 +67,7 @@ impl Controller {
         plan: Exchange,
         permit: &mut Permit,
     ) -> Answer<Exchanged> {
+        let leg = plan.leg.clone();
         let mut attempts = Box::pin(self.attempts(key, prepared, checked, view, plan));
         let ended = match tokio::time::timeout(PATIENCE, &mut attempts).await {
             Ok(ended) => ended,
@@ -79,8 +81,17 @@ impl Controller {
             Ended::Issued { issued, saved } => {
                 self.metrics.refreshed(metrics::Outcome::Success, Reason::Issued);
                 let record = saved.map(|(record, _)| record);
+                // The main token is published together with the additional ones.
+                let waits = record.as_ref().is_some_and(|record| {
+                    legs::missing(&checked.rules, &view.observed(prepared, self), record).is_some()
+                });
+                if waits {
+                    return Ok(Exchanged::Superseded);
+                }
+                let main = record.as_ref().and_then(|record| record.issued.as_ref()).unwrap_or(&issued);
+                let fresh = leg.is_none() || !is_repeated(&prepared.status, &main.access_token.hash(&key.to_string()));
                 let publication = match &record {
-                    Some(record) => Publication::of(record, &issued, checked),
+                    Some(record) => Publication::of(record, main, checked),
                     None => Publication {
                         lineage: &prepared.seen.uid,
                         revision: {
@@ -93,11 +104,12 @@ impl Controller {
                             _ => None,
                         },
                         issued: &issued,
+                        record: None,
                         life: Life::default(),
                     },
                 };
                 match self.publish(key, prepared, checked, view, publication).await? {
-                    Ok(token) => Ok(Exchanged::Outcome(Box::new(Outcome::Published { token, fresh: true }))),
+                    Ok(token) => Ok(Exchanged::Outcome(Box::new(Outcome::Published { token, fresh }))),
                     // What was received is in the state, where there is one; else the next attempt brings another.
                     Err(problem) => {
                         let observed = view.observed(prepared, self);
@@ -118,7 +130,11 @@ impl Controller {
                 }
                 self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
                 let observed = view.observed(prepared, self);
-                Ok(Exchanged::Outcome(Box::new(failed::not_spent(&checked.rules, &observed, why, Timestamp::now()))))
+                let (rules, now) = (&checked.rules, Timestamp::now());
+                Ok(Exchanged::Outcome(Box::new(match &leg {
+                    Some(leg) => failed::leg_not_spent(rules, &observed, leg, why, now),
+                    None => failed::not_spent(rules, &observed, why, now),
+                })))
             }
             Ended::Unknown { why, .. } => {
                 self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
@@ -143,6 +159,7 @@ impl Controller {
         let InputsView::Read { values, .. } = &view.inputs else { return Ok((Ended::Superseded, None)) };
         let mut values = values.clone();
         let mut base = plan.base;
+        let leg = plan.leg.as_deref().and_then(|name| checked.legs.iter().find(|leg| leg.name == name));
         let mut seen = match &view.state {
             StateView::Read { resource_version, .. } => Some(resource_version.clone()),
             _ => None,
@@ -166,17 +183,24 @@ impl Controller {
                 secret,
             };
             let reply = &checked.request(token.is_some()).reply;
-            let request = match token_request(checked, &values, token.as_ref(), &fresh) {
+            // Where a password begins anew, it is with the main token.
+            let leg = leg.filter(|_| token.is_some());
+            let name = leg.map_or("", |leg| leg.name.as_str());
+            let made = match (leg, &token) {
+                (Some(leg), Some(token)) => leg_request(checked, &values, token, leg, &fresh),
+                _ => token_request(checked, &values, token.as_ref(), &fresh),
+            };
+            let request = match made {
                 Ok(request) => request.encode().map_err(|error| Why::Request(error.into())),
                 Err(Unmade::Problem(problem)) => Err(Why::Problem(problem)),
                 Err(Unmade::Missing) => return Ok((Ended::Superseded, base)),
             };
-            let sending = match request.and_then(|request| self.sending(key, checked, view, &values, (request, reply)))
-            {
-                Ok(sending) => sending,
-                Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
-            };
-            let attempt = self.attempt(checked, base.as_deref(), token.as_ref().map(&hash), seen.clone());
+            let sending =
+                match request.and_then(|request| self.sending((key, name), checked, view, &values, (request, reply))) {
+                    Ok(sending) => sending,
+                    Err(why) => return Ok((Ended::NotSpent { why, state: None }, base)),
+                };
+            let attempt = self.attempt(checked, base.as_deref(), name, token.as_ref().map(&hash), seen.clone());
             let ended = self.carry_out(attempt, sending).await;
             if let Ended::Issued { .. } = &ended {
                 self.note_working_secret(key, checked, &values, secret, &view.asked_under);
@@ -255,6 +279,7 @@ impl Controller {
         &self,
         checked: &Checked,
         base: Option<&StateRecord>,
+        leg: &str,
         token_hash: Option<String>,
         seen: Option<String>,
     ) -> Attempt<Why> {
@@ -269,18 +294,20 @@ impl Controller {
             attempt,
             holder: self.settings.holder.clone(),
             lineage: base.lineage.clone(),
-            leg: String::new(),
+            leg: leg.to_owned(),
             token_hash: token_hash.unwrap_or_default(),
             binding: base.binding.clone(),
             started_at: now,
             send_by: now,
         };
-        Attempt::stateful(keeps, base.clone(), seen, intent)
+        let mut base = base.clone();
+        base.additional.retain(|name, _| checked.rules.legs.contains(name));
+        Attempt::stateful(keeps, base, seen, intent)
     }
 
     fn sending<'a>(
         &self,
-        key: &'a Key,
+        (key, leg): (&'a Key, &'a str),
         checked: &Checked,
         view: &View,
         values: &InputValues,
@@ -296,7 +323,7 @@ impl Controller {
         };
         let allowed_addresses = checked.allowed_addresses.clone();
         let target = Target { url: request.url().clone(), ca, identity, allowed_addresses };
-        Ok(Sending { key, request, target, reply, asked_under: view.asked_under.clone() })
+        Ok(Sending { key, leg, request, target, reply, asked_under: view.asked_under.clone() })
     }
 
     pub(super) fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {

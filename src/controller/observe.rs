@@ -358,7 +358,13 @@ fn output_seen(key: &Key, prepared: &Prepared, secret: Option<&SecretSeen>) -> O
     if !owns(key, &prepared.status, secret) {
         return OutputSeen::Foreign;
     }
-    let keys = prepared.checked.as_ref().map(|checked| output::keys(&checked.output)).unwrap_or_default();
+    let additional = prepared.status.additional_tokens.iter().filter(|token| token.last_refresh_time.is_some());
+    let additional = additional.map(|token| token.name.as_str());
+    let keys = prepared.checked.as_ref().map(|checked| {
+        output::keys(&checked.output, additional.filter(|name| checked.legs.iter().any(|leg| leg.name == *name)))
+    });
+    let keys = keys.unwrap_or_default();
+    let keys = keys.iter().map(|key| &**key);
     let mut published = secret.notes.as_ref().map(|notes| notes.published(keys)).unwrap_or_default();
     // One that the status doesn't know, for a crash or another replica's write, is written again, and the status with it.
     let told = |known: &SecretStatus| known.name == prepared.output_name && *known.uid == *secret.uid;

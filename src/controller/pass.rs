@@ -20,6 +20,7 @@ use crate::{
     credential::{
         checked::Checked,
         decide::{Exchange, Plan, decide},
+        legs,
         observed::OutputSeen,
         report::{Outcome, Pass, is_repeated, whole_seconds},
         rotation::Keeps,
@@ -147,18 +148,20 @@ impl Controller {
                         let expires = token.expires_at.map(whole_seconds);
                         let ends = token.life.ends.map(whole_seconds);
                         let repeated = is_repeated(&prepared.status, &token.token_hash);
-                        checked.rules.policy.after(repeated).refresh_at(
-                            whole_seconds(token.obtained_at),
-                            expires,
-                            ends,
-                            jitter,
-                        )
+                        let policy = &checked.rules.policy;
+                        let main =
+                            policy.after(repeated).refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter);
+                        let legs = token.additional.iter().filter_map(|leg| legs::due_at(policy, leg, jitter));
+                        main.into_iter().chain(legs).min()
                     }
                     Outcome::Failed { retry, .. } => *retry,
+                    Outcome::LegFailed { .. } => prepared.status.next_refresh_time,
                     Outcome::Held(_) | Outcome::Rested => None,
                 };
+                // The main token, and the other additional ones, go on.
+                let goes_on = saved || matches!(outcome, Outcome::LegFailed { .. });
                 let settled = self.settle(key, prepared, outcome, next).await?;
-                Ok(if saved { Next::Again } else { settled })
+                Ok(if goes_on { Next::Again } else { settled })
             }
             Exchanged::Superseded => Ok(Next::Again),
             Exchanged::Gone => Ok(Next::Gone),

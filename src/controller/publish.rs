@@ -2,7 +2,7 @@
 //! replaces a newer one. Where a state is kept, it says what is newest: what others have written since this was decided is
 //! not overwritten, but decided anew, from the state as it is then.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Controller,
@@ -12,10 +12,11 @@ use super::{
     seen::SecretSeen,
 };
 use crate::{
-    api::{Reason, SecretStatus},
+    api::{AdditionalTokenStatus, Reason, SecretStatus},
     credential::{
         checked::Checked,
         decide::Starts,
+        legs,
         lifetimes::Life,
         observed::Problem,
         record::{Issued, StateRecord},
@@ -35,6 +36,8 @@ pub struct Publication<'a> {
     pub revision: i64,
     pub seed_hash: Option<&'a str>,
     pub issued: &'a Issued,
+    /// The state that it comes from, where there is one.
+    pub record: Option<&'a StateRecord>,
     /// Of the refresh token, where there is one.
     pub life: Life,
 }
@@ -48,7 +51,7 @@ impl<'a> Publication<'a> {
             _ => Life::of(record, issued, &checked.rules.policy),
         };
         let seed_hash = record.seed_hash.as_deref();
-        Self { lineage: &record.lineage, revision: record.revision, seed_hash, issued, life }
+        Self { lineage: &record.lineage, revision: record.revision, seed_hash, issued, record: Some(record), life }
     }
 }
 
@@ -65,7 +68,9 @@ impl Controller {
         publication: Publication<'_>,
     ) -> Answer<Result<PublishedToken, Problem>> {
         let owner = Owner { namespace: &key.namespace, name: &key.name, uid: &prepared.seen.uid };
-        let rendered = match output::render(checked, owner, publication.issued) {
+        let none = BTreeMap::new();
+        let additional = publication.record.map_or(&none, |record| &record.additional);
+        let rendered = match output::render(checked, owner, publication.issued, additional) {
             Ok(rendered) => rendered,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -90,7 +95,7 @@ impl Controller {
                     let written = SecretSeen::of(&metadata);
                     self.store().put_secret(&output_key, written.clone());
                     self.remove_former_output(key, prepared, checked).await?;
-                    return Ok(Ok(published(key, publication, checked, &written)));
+                    return Ok(Ok(published(key, publication, &prepared.status.additional_tokens, checked, &written)));
                 }
                 Err(Fault::Invalid) => {
                     if let Some(problem) = self.mend_refused_output(&output_key, key, prepared, checked).await? {
@@ -109,7 +114,7 @@ impl Controller {
                         None => drop(self.store().remove_secret(&output_key, None)),
                     }
                     if let Some(found) = found.as_ref().filter(|found| is_published(found, publication, checked)) {
-                        return Ok(Ok(published(key, publication, checked, found)));
+                        return Ok(Ok(published(key, publication, &prepared.status.additional_tokens, checked, found)));
                     }
                     let is_as_seen = version(found.as_ref()) == version(seen.as_ref());
                     if checked.rules.keeps != Keeps::Nothing && !is_as_seen {
@@ -189,8 +194,16 @@ fn is_published(found: &SecretSeen, publication: Publication<'_>, checked: &Chec
     })
 }
 
-fn published(key: &Key, publication: Publication<'_>, checked: &Checked, secret: &SecretSeen) -> PublishedToken {
+fn published(
+    key: &Key,
+    publication: Publication<'_>,
+    before: &[AdditionalTokenStatus],
+    checked: &Checked,
+    secret: &SecretSeen,
+) -> PublishedToken {
+    let additional = publication.record.map(|record| legs::statuses(&checked.rules, record, before));
     PublishedToken {
+        additional: additional.unwrap_or_default(),
         token_hash: publication.issued.access_token.hash(&key.to_string()),
         revision: publication.revision,
         obtained_at: publication.issued.obtained_at,

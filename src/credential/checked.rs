@@ -213,6 +213,14 @@ pub enum Scopes {
     Array(Vec<String>),
 }
 
+/// One additional token.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    pub name: String,
+    pub scopes: Scopes,
+    pub parameters: Vec<ParameterSource>,
+}
+
 /// The output Secret.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -239,6 +247,7 @@ pub struct Checked {
     pub parameters: Vec<ParameterSource>,
     pub first: RequestSource,
     pub refresh: RequestSource,
+    pub legs: Vec<Leg>,
     /// Whether a refresh sends scope and redirect_uri: only where refreshRequest.mapping names them.
     pub refresh_sends: RefreshSends,
     /// Where endpoints are to be discovered.

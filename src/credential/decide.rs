@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    legs,
     observed::{Inputs, InputsSeen, Observed, OutputSeen, Problem, Source, StateSeen},
     record::{Intent, Issued, StateRecord},
     rotation::Keeps,
@@ -49,6 +50,8 @@ pub struct Rules {
     pub reuse_grace_period: Option<Duration>,
     /// That grace is over once the new access token is used; what is published counts as used.
     pub grace_ends_on_use: bool,
+    /// Names of the additional tokens.
+    pub legs: Vec<String>,
     /// How long one token request may take.
     pub request_timeout: Duration,
 }
@@ -81,6 +84,8 @@ pub struct Exchange {
     pub deadline: Timestamp,
     /// The state to build on, its refresh token the one to send. None where nothing is kept.
     pub base: Option<Box<StateRecord>>,
+    /// The additional token to ask for. None: the main one.
+    pub leg: Option<String>,
 }
 
 /// Decides. `fresh` names a lineage, should a new one begin.
@@ -117,6 +122,10 @@ fn publish(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
             let issued = record.issued.as_ref()?;
             let expired = issued.expires_at.is_some_and(|expires| expires <= seen.now);
             let current = output_is(seen, record.revision) && known == record.revision;
+            // With its additional tokens, where those are still to come.
+            if legs::missing(rules, seen, record).is_some() && !rules.suspend {
+                return None;
+            }
             // A backup that is older than what was published publishes nothing (rule 7).
             (!current && !expired && record.revision >= newest_published(seen)).then_some(Plan::Publish)
         }
@@ -159,6 +168,9 @@ fn inputs_changed(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
 
 /// Nothing is to be asked for now.
 fn rest(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
+    if matches!(&seen.state, StateSeen::Read(record) if legs::missing(rules, seen, record).is_some()) {
+        return None;
+    }
     if let Some(until) = held_back(seen) {
         return Some(Plan::Rest { until });
     }
@@ -167,8 +179,9 @@ fn rest(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
     }
     let due = refresh_at(rules, seen);
     let restored = restore_at(rules, seen);
-    let until = [due, restored].into_iter().flatten().min();
-    due.is_none_or(|due| due > seen.now).then_some(Plan::Rest { until })
+    let leg = legs::due(rules, seen).map(|(at, _)| at);
+    let until = [due, restored, leg].into_iter().flatten().min();
+    [due, leg].into_iter().flatten().all(|at| at > seen.now).then_some(Plan::Rest { until })
 }
 
 /// Whether a token is wanted whatever the schedule says.
@@ -275,7 +288,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     };
     let deadline = seen.status.expiration_time.unwrap_or(seen.now);
     let record = match &seen.state {
-        StateSeen::NotKept => return Plan::Exchange(Exchange { deadline, base: None }),
+        StateSeen::NotKept => return Plan::Exchange(Exchange { deadline, base: None, leg: None }),
         StateSeen::Unread { .. } => return Plan::ReadState,
         StateSeen::Unusable(_) | StateSeen::Absent => None,
         StateSeen::Read(record) => Some(*record),
@@ -284,7 +297,8 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         Source::Seed(seed, hash) => (*seed, hash),
         Source::User(user) => {
             let base = Some(Box::new(of_user(seen, inputs, user, record, fresh)));
-            return Plan::Exchange(Exchange { deadline, base });
+            let leg = next_leg(rules, seen).filter(|_| base.as_ref().is_some_and(|base| base.refresh_token.is_some()));
+            return Plan::Exchange(Exchange { deadline, base, leg });
         }
         Source::Client | Source::Tokens(_) => return hold(lost_grant()),
     };
@@ -303,7 +317,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     let begin = |former| {
         let (lineage, binding, hash) = (fresh.to_owned(), inputs.binding.clone(), seed_hash.clone());
         let base = StateRecord::begin(lineage, binding, Some(seed), hash, former, published, seen.now);
-        Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
+        Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)), leg: None })
     };
     match record {
         // Rule 7: the state is gone although a token was obtained from this very seed.
@@ -364,13 +378,25 @@ fn go_on(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, deadline: Tim
         return wait;
     }
     let base = answered(record).unwrap_or_else(|| record.clone());
-    Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)) })
+    Plan::Exchange(Exchange { deadline, base: Some(Box::new(base)), leg: next_leg(rules, seen) })
 }
 
 /// The open intent's token was answered after all, to another attempt: it is spent (rule 7), and what came for it is used.
 fn answered(record: &StateRecord) -> Option<StateRecord> {
     let spent = record.intent.as_ref().is_some_and(|intent| record.is_spent(&intent.token_hash));
     if spent { record.adopt_candidate() } else { None }
+}
+
+/// The additional token to ask for next. None: the main one, which goes first.
+fn next_leg(rules: &Rules, seen: &Observed<'_>) -> Option<String> {
+    let StateSeen::Read(record) = &seen.state else { return None };
+    if let Some(missing) = legs::missing(rules, seen, record) {
+        return Some(missing.to_owned());
+    }
+    if wants_token(rules, seen) || refresh_at(rules, seen).is_some_and(|due| due <= seen.now) {
+        return None;
+    }
+    legs::due(rules, seen).filter(|(at, _)| *at <= seen.now).map(|(_, leg)| leg.to_owned())
 }
 
 /// Rules 2 and 5: an open intent. None: its token may be sent again now.

@@ -85,6 +85,31 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
     Outcome::Failed { problem, retry: Some(retry), inputs: retries.inputs }
 }
 
+/// An additional token could not be had, and nothing was spent: the main one goes on. Where the refresh token itself is
+/// refused, that is the main one's failure.
+pub fn leg_not_spent(rules: &Rules, seen: &Observed<'_>, leg: &str, why: Why, now: Timestamp) -> Outcome {
+    if why.reason() == Reason::InvalidGrant {
+        return not_spent(rules, seen, why, now);
+    }
+    let known = seen.status.additional_tokens.iter().find(|token| token.name == leg);
+    let same = known.filter(|known| known.spec_hash.as_deref() == Some(&seen.asked_under.spec));
+    let failures = same.and_then(|known| known.failed_attempts).unwrap_or(0).saturating_add(1);
+    let expires = known.and_then(|known| known.expiration_time);
+    let asked = why.retry_after();
+    let (problem, by_backoff) = match why {
+        Why::Problem(problem) => (problem.clone(), !problem.stalls),
+        Why::Request(failure) => {
+            (Problem::passing(failure.reason(), as_sentence(&failure)), failure.class() == Class::Backoff)
+        }
+    };
+    let retry = match by_backoff {
+        true => retry_at(now, failures, expires, asked, seen.jitter),
+        false => retry_hourly(now, asked, seen.jitter),
+    };
+    let spec_hash = seen.asked_under.spec.clone();
+    Outcome::LegFailed { leg: leg.to_owned(), problem, retry, spec_hash }
+}
+
 /// Whether the refresh token was spent isn't known (rule 5). `published` is the token in the output.
 pub fn unknown(rules: &Rules, seen: &Observed<'_>, why: Why, published: Option<&Issued>, now: Timestamp) -> Outcome {
     let retries = Retries::after(seen, now);

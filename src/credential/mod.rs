@@ -8,6 +8,7 @@ pub mod consent;
 pub mod decide;
 pub mod failed;
 pub mod fingerprint;
+pub mod legs;
 pub mod lifetimes;
 mod merge;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the state Secret holds, as a type. How it is written is `secrets::state`'s business.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::lifetimes::is_fixed;
@@ -48,6 +50,8 @@ pub struct Intent {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(Hash))]
 pub struct Issued {
+    /// Which token it is; empty: the main one.
+    pub leg: String,
     pub access_token: AccessToken,
     /// None: the old one stays (rule 10).
     pub refresh_token: Option<RefreshToken>,
@@ -122,6 +126,8 @@ pub struct StateRecord {
     pub previous_refresh_token: Option<RefreshToken>,
     /// None until the first exchange.
     pub issued: Option<Issued>,
+    /// The additional tokens, by name.
+    pub additional: BTreeMap<String, Issued>,
     /// Hash of the seed that this lineage began with, or of the user's name.
     pub seed_hash: Option<String>,
     /// Hashes of spent tokens and seeds, oldest first.
@@ -158,6 +164,7 @@ impl StateRecord {
             refresh_token: seed.cloned(),
             previous_refresh_token: None,
             issued: None,
+            additional: BTreeMap::new(),
             seed_hash: Some(hash),
             spent: former.map(|former| former.spent.clone()).unwrap_or_default(),
             binding,
@@ -197,25 +204,38 @@ impl StateRecord {
             next.refresh_token = Some(token.clone());
             next.spend(sent_hash);
         }
-        if let Received::Issued(mut issued) = received {
-            if issued.refresh_token.is_none() && issued.refresh_token_expires_at.is_none() {
-                issued.refresh_token_expires_at =
-                    self.issued.as_ref().and_then(|former| former.refresh_token_expires_at);
+        match received {
+            Received::Issued(issued) if issued.leg.is_empty() => next.receive(self, *issued),
+            Received::Issued(issued) => {
+                // The refresh token is the same for all: its newest end counts, whichever reply names it.
+                if let (Some(main), Some(ends)) = (&mut next.issued, issued.refresh_token_expires_at) {
+                    main.refresh_token_expires_at = Some(ends);
+                }
+                next.revision = self.revision + 1;
+                next.additional.insert(issued.leg.clone(), *issued);
             }
-            let former = self.issued.as_ref();
-            let fixed = former.is_some_and(|former| is_fixed(former, &issued));
-            next.fixed_end = issued.refresh_token_expires_at.filter(|_| fixed);
-            // The very token that was there already is no new one. One that comes with another refresh token is: an older state
-            // must be told from this one (rule 7).
-            let repeated = former.is_some_and(|former| former.access_token == issued.access_token)
-                && next.refresh_token == self.refresh_token;
-            next.revision = if repeated { self.revision } else { self.revision + 1 };
-            next.issued = Some(*issued);
+            Received::RefreshToken(_) => {}
         }
         next.attempt = Some(attempt.to_owned());
         next.intent = None;
         next.former = None;
         next
+    }
+
+    /// Puts the main token in place; `before` is the record as it was.
+    fn receive(&mut self, before: &Self, mut issued: Issued) {
+        let former = before.issued.as_ref();
+        if issued.refresh_token.is_none() && issued.refresh_token_expires_at.is_none() {
+            issued.refresh_token_expires_at = former.and_then(|former| former.refresh_token_expires_at);
+        }
+        let fixed = former.is_some_and(|former| is_fixed(former, &issued));
+        self.fixed_end = issued.refresh_token_expires_at.filter(|_| fixed);
+        // The very token that was there already is no new one. One that comes with another refresh token is: an older state
+        // must be told from this one (rule 7).
+        let repeated = former.is_some_and(|former| former.access_token == issued.access_token)
+            && self.refresh_token == before.refresh_token;
+        self.revision = if repeated { before.revision } else { before.revision + 1 };
+        self.issued = Some(issued);
     }
 
     /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over. The token that

@@ -35,6 +35,7 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
     add(&own, &mut grant.refresh_token.iter().map(|grant| &grant.secret_ref));
     add(&own, &mut grant.password.iter().flat_map(|grant| [&grant.username_secret_ref, &grant.password_secret_ref]));
     add(&own, &mut upstream::exchanged(spec).filter_map(|token| token.secret_ref.as_ref()));
+    add(&own, &mut spec.additional_tokens.iter().flat_map(|token| values(&token.parameters)));
     let begins = grant.refresh_token.is_none();
     if begins {
         add(&own, &mut values(&spec.parameters));

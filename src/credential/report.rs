@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
+    legs,
     lifetimes::{Life, is_neglected},
     observed::Problem,
 };
-use crate::api::{Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus};
+use crate::api::{
+    AdditionalTokenStatus, Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus,
+};
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ pub struct PublishedToken {
     pub token_hash: String,
     pub scopes: Vec<String>,
     pub seed_hash: Option<String>,
+    pub additional: Vec<AdditionalTokenStatus>,
     pub secret: SecretStatus,
 }
 
@@ -44,6 +48,8 @@ pub enum Outcome {
     Held(Problem),
     /// A token was written: a new one, or (not `fresh`) the one from the state again.
     Published { token: PublishedToken, fresh: bool },
+    /// An additional token could not be had. It is asked for again at `retry`.
+    LegFailed { leg: String, problem: Problem, retry: Timestamp, spec_hash: String },
     /// An attempt failed. The next one is at `retry`, None: not before something changes.
     Failed { problem: Problem, retry: Option<Timestamp>, inputs: String },
 }
@@ -71,6 +77,9 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
         status.failed_inputs_hash = None;
     }
     match &pass.outcome {
+        Outcome::LegFailed { leg, problem, retry, spec_hash } => {
+            status.additional_tokens = legs::failed(&before.additional_tokens, leg, problem, *retry, spec_hash);
+        }
         Outcome::Rested => {
             if !failing(before) {
                 status.next_refresh_time = pass.next.map(whole_seconds);
@@ -137,6 +146,7 @@ fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken, fresh: bo
     status.refresh_token_expiration_time = token.life.ends.map(whole_seconds);
     status.scopes.clone_from(&token.scopes);
     status.seed_hash.clone_from(&token.seed_hash);
+    status.additional_tokens.clone_from(&token.additional);
     status.secret = Some(token.secret.clone());
 }
 
@@ -218,8 +228,10 @@ fn refreshed(
         Some(Said::new(ConditionType::Refreshed, false, reason, problem.message.clone()))
     };
     match &pass.outcome {
-        Outcome::Published { fresh: false, .. } | Outcome::Rested if failing(status) => former.map(Said::again),
-        Outcome::Published { .. } | Outcome::Rested => status.revision.map(|_| {
+        Outcome::Published { fresh: false, .. } | Outcome::Rested | Outcome::LegFailed { .. } if failing(status) => {
+            former.map(Said::again)
+        }
+        Outcome::Published { .. } | Outcome::Rested | Outcome::LegFailed { .. } => status.revision.map(|_| {
             // The same end means the same token, or as good as.
             let dies_together =
                 status.expiration_time.is_some() && status.refresh_token_expiration_time == status.expiration_time;
@@ -252,12 +264,12 @@ fn stalled(
         Outcome::Held(problem) | Outcome::Failed { problem, .. } => {
             problem.stalls.then(|| Said::new(ConditionType::Stalled, true, problem.reason, problem.message.clone()))
         }
-        Outcome::Rested | Outcome::Published { fresh: false, .. } if failing(status) => {
+        Outcome::Rested | Outcome::LegFailed { .. } | Outcome::Published { fresh: false, .. } if failing(status) => {
             let refreshed = refreshed?;
             let reason = stalls(&refreshed.reason, status, former)?;
             Some(Said::new(ConditionType::Stalled, true, reason, refreshed.message.clone()))
         }
-        Outcome::Rested | Outcome::Published { .. } => None,
+        Outcome::Rested | Outcome::LegFailed { .. } | Outcome::Published { .. } => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     assertion::{self, Fresh, Unmade},
     checked::{
-        Checked, Grant, HeaderSource, InputRef, InputValues, ParameterSource, RequestSource, Scopes, TextSource,
+        Checked, Grant, HeaderSource, InputRef, InputValues, Leg, ParameterSource, RequestSource, Scopes, TextSource,
         ValueSource,
     },
     record::Binding,
@@ -26,20 +26,51 @@ pub fn token_request(
     refresh_token: Option<&RefreshToken>,
     fresh: &Fresh<'_>,
 ) -> Result<TokenRequest, Unmade> {
-    let source = checked.request(refresh_token.is_some());
+    let mut request = request(checked, checked.request(refresh_token.is_some()), values, fresh)?;
+    match refresh_token {
+        Some(token) => request.standard = refresh(checked, token),
+        None => {
+            request.standard = first(checked, values, &request.client, request.url.as_str(), fresh)?;
+            request.additional = extras(&checked.parameters, values).ok_or(Unmade::Missing)?;
+        }
+    }
+    Ok(request)
+}
+
+/// The request that obtains an additional token: a refresh with scopes and parameters of its own.
+///
+/// # Errors
+/// As `token_request`'s.
+pub fn leg_request(
+    checked: &Checked,
+    values: &InputValues,
+    refresh_token: &RefreshToken,
+    leg: &Leg,
+    fresh: &Fresh<'_>,
+) -> Result<TokenRequest, Unmade> {
+    let mut request = request(checked, &checked.refresh, values, fresh)?;
+    request.standard = refresh(checked, refresh_token);
+    if let Some(scope) = scope(&leg.scopes) {
+        request.standard.retain(|(name, _)| *name != "scope");
+        request.standard.push(scope);
+    }
+    request.additional = extras(&leg.parameters, values).ok_or(Unmade::Missing)?;
+    Ok(request)
+}
+
+/// A request with nothing in it but the client's proof of itself.
+fn request(
+    checked: &Checked,
+    source: &RequestSource,
+    values: &InputValues,
+    fresh: &Fresh<'_>,
+) -> Result<TokenRequest, Unmade> {
     let url = source.url.clone().ok_or(Unmade::Missing)?;
     let shape = shape(source, values).ok_or(Unmade::Missing)?;
     let mut client = client(checked, values, fresh.secret).ok_or(Unmade::Missing)?;
     client.assertion =
         assertion::of_client(&checked.client, shape.authentication, &client, url.as_str(), values, fresh)?;
-    let (standard, additional) = match refresh_token {
-        Some(token) => (refresh(checked, token), Vec::new()),
-        None => (
-            first(checked, values, &client, url.as_str(), fresh)?,
-            extras(&checked.parameters, values).ok_or(Unmade::Missing)?,
-        ),
-    };
-    Ok(TokenRequest { url, shape, client, standard, additional })
+    Ok(TokenRequest { url, shape, client, standard: Vec::new(), additional: Vec::new() })
 }
 
 fn shape(source: &RequestSource, values: &InputValues) -> Option<RequestShape> {
@@ -117,14 +148,14 @@ fn first(
             standard
         }
     };
-    standard.extend(scope(checked));
+    standard.extend(scope(&checked.scopes));
     Ok(standard)
 }
 
 /// RFC 6749 section 6.
 fn refresh(checked: &Checked, token: &RefreshToken) -> Vec<(&'static str, ParameterValue)> {
     let mut standard = vec![("grant_type", text("refresh_token")), ("refresh_token", text(token.expose()))];
-    standard.extend(scope(checked).filter(|_| checked.refresh_sends.scope));
+    standard.extend(scope(&checked.scopes).filter(|_| checked.refresh_sends.scope));
     if let Grant::RefreshToken { redirect_uri: Some(uri), .. } = &checked.grant
         && checked.refresh_sends.redirect_uri
     {
@@ -137,8 +168,8 @@ fn text(value: &str) -> ParameterValue {
     ParameterValue::Text(SecretText::new(value))
 }
 
-fn scope(checked: &Checked) -> Option<(&'static str, ParameterValue)> {
-    let value = match &checked.scopes {
+fn scope(scopes: &Scopes) -> Option<(&'static str, ParameterValue)> {
+    let value = match scopes {
         Scopes::None => return None,
         Scopes::Joined(scopes) => text(scopes),
         Scopes::Array(scopes) => ParameterValue::Json(scopes.clone().into()),

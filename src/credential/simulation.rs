@@ -74,6 +74,7 @@ impl World {
             keeps,
             policy,
             suspend: false,
+            legs: Vec::new(),
             reuse_grace_period: grace,
             grace_ends_on_use: false,
             request_timeout: Duration::from_secs(30),
@@ -239,6 +240,7 @@ impl World {
                 .map(|(record, _)| Life::of(record, issued, &self.rules.policy))
                 .unwrap_or_default(),
             scopes: Vec::new(),
+            additional: Vec::new(),
             seed_hash,
             secret: SecretStatus::default(),
         })
@@ -363,6 +365,7 @@ impl World {
             Ok(next) => {
                 self.requests.push(Request { at: self.now, failure: None });
                 return Event::Received(Box::new(Issued {
+                    leg: String::new(),
                     access_token: AccessToken::new(format!("a {}", self.requests.len())),
                     refresh_token: token.map(|_| RefreshToken::new(next)),
                     id_token: None,

@@ -16,7 +16,6 @@ pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(),
             "use secretRef or credentialRef",
         ),
         (tls.is_some_and(|tls| tls.ca_config_map_ref.is_some()), "tls.caConfigMapRef", "use tls.caSecretRef"),
-        (!spec.additional_tokens.is_empty(), "additionalTokens", "leave it out"),
         (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),
         (spec.revocation_policy == RevocationPolicy::OnDelete, "revocationPolicy OnDelete", "leave it out"),
     ];

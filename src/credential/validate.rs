@@ -7,8 +7,8 @@ use url::Url;
 
 use super::{
     checked::{
-        Checked, ClientSource, Grant, HeaderSource, InputRef, Output, ParameterSource, RefreshSends, RequestSource,
-        Scopes, TextSource, TokenExchange, TokenSource, ValueSource,
+        Checked, ClientSource, Grant, HeaderSource, InputRef, Leg, Output, ParameterSource, RefreshSends,
+        RequestSource, Scopes, TextSource, TokenExchange, TokenSource, ValueSource,
     },
     decide::{Rules, Starts},
     fingerprint,
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     api::{
-        Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec, RateLimit, Reason, RequestSpec,
-        ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
+        AdditionalToken, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec, RateLimit,
+        Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
     },
     oauth::{
         discovery::Metadata,
@@ -87,7 +87,7 @@ pub fn validate(
     client::refuse_speechless(&grant, &client)?;
     client::refuse_api_audiences(&grant, &client, &limits.api_audiences)?;
     let parameters = parameters(&spec.parameters, &own);
-    refuse_overridden(spec, provider.spec)?;
+    refuse_overridden(&spec.parameters, provider.spec)?;
 
     let endpoints = endpoints::endpoints(spec, provider)?;
     let first_request = provider.spec.token_request.clone().unwrap_or_default();
@@ -101,7 +101,8 @@ pub fn validate(
 
     Ok(Checked {
         rules: rules(spec, provider.spec, &grant, limits)?,
-        scopes: scopes(spec, array, provider.spec.scope_separator.as_deref()),
+        scopes: scopes(&spec.scopes, array, provider.spec.scope_separator.as_deref()),
+        legs: legs(spec, provider.spec, array, &own)?,
         refresh_sends: refresh_sends(provider.spec.refresh_request.as_ref()),
         issuer: endpoints.issuer,
         servers: endpoints.servers,
@@ -193,11 +194,11 @@ fn parameters(parameters: &[Parameter], namespace: &Arc<str>) -> Vec<ParameterSo
 }
 
 /// Nothing of a provider can be overridden by a credential.
-fn refuse_overridden(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Checks<()> {
+fn refuse_overridden(parameters: &[Parameter], provider: &ProviderSpec) -> Checks<()> {
     let set = provider.token_request.as_ref().and_then(|request| request.parameters.as_deref()).unwrap_or_default();
-    match spec.parameters.iter().find(|own| set.iter().any(|shared| shared.name == own.name)) {
+    match parameters.iter().find(|own| set.iter().any(|shared| shared.name == own.name)) {
         Some(own) => Err(invalid(format!(
-            "The provider sets the parameter {} itself: remove it from spec.parameters.",
+            "The provider sets the parameter {} itself: remove it from the credential's parameters.",
             &*own.name
         ))),
         None => Ok(()),
@@ -253,8 +254,30 @@ fn headers(headers: &[Header], namespace: &Arc<str>) -> Checks<Vec<(http::Header
         .collect()
 }
 
-fn scopes(spec: &OAuthCredentialSpec, array: bool, separator: Option<&str>) -> Scopes {
-    let scopes: Vec<String> = spec.scopes.iter().map(|scope| scope.0.clone()).collect();
+/// The additional tokens, each a refresh of its own.
+fn legs(spec: &OAuthCredentialSpec, provider: &ProviderSpec, array: bool, own: &Arc<str>) -> Checks<Vec<Leg>> {
+    if spec.additional_tokens.is_empty() {
+        return Ok(Vec::new());
+    }
+    let policy = provider.refresh_tokens.as_ref();
+    if policy.is_some_and(|policy| policy.revokes_access_token) {
+        return Err(invalid(
+            "additionalTokens can't be had from a provider with refreshTokens.revokesAccessToken: each refresh would kill the token before. Write a credential for each, with refresh tokens of their own.",
+        ));
+    }
+    let leg = |token: &AdditionalToken| {
+        refuse_overridden(&token.parameters, provider)?;
+        Ok(Leg {
+            name: token.name.clone(),
+            scopes: scopes(&token.scopes, array, provider.scope_separator.as_deref()),
+            parameters: parameters(&token.parameters, own),
+        })
+    };
+    spec.additional_tokens.iter().map(leg).collect()
+}
+
+fn scopes(scopes: &[ShortText], array: bool, separator: Option<&str>) -> Scopes {
+    let scopes: Vec<String> = scopes.iter().map(|scope| scope.0.clone()).collect();
     match scopes.is_empty() {
         true => Scopes::None,
         false if array => Scopes::Array(scopes),
@@ -360,6 +383,7 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
             lifetime: whole.filter(|_| starts == Starts::RefreshToken),
         },
         suspend: spec.suspend,
+        legs: spec.additional_tokens.iter().map(|token| token.name.clone()).collect(),
         reuse_grace_period: optional("refreshTokens.reuseGracePeriod", &policy.reuse_grace_period)?,
         grace_ends_on_use: policy.grace_ends_on_use,
         request_timeout: limits.request_timeout,

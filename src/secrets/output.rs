@@ -1,6 +1,6 @@
 //! The output Secret: its keys rendered, and the object that is applied. Never a refresh token, never a client secret.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -44,22 +44,41 @@ pub struct Token<'a> {
     pub issued: &'a Issued,
 }
 
-/// The keys that an output Secret has, whatever its token.
-pub fn keys(output: &Output) -> Vec<&str> {
+/// The keys that an output Secret has, whatever its token. `additional` names the additional tokens that are in it.
+pub fn keys<'a>(output: &'a Output, additional: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
     if output.templates.is_empty() {
         // expires_at is left out for a token that never expires: drift of the others is what counts.
-        return DEFAULT_KEYS.into_iter().filter(|key| *key != "expires_at").collect();
+        let keys = DEFAULT_KEYS.into_iter().filter(|key| *key != "expires_at").map(Cow::Borrowed);
+        return keys.chain(additional.map(|name| additional_key(name).into())).collect();
     }
-    output.templates.iter().map(|(key, _)| key.as_str()).collect()
+    output.templates.iter().map(|(key, _)| key.as_str().into()).collect()
 }
 
-/// Renders every key.
-pub fn render(checked: &Checked, owner: Owner<'_>, issued: &Issued) -> Result<BTreeMap<String, SecretText>, Problem> {
+/// The default key of an additional token.
+fn additional_key(name: &str) -> String {
+    format!("{name}.access_token")
+}
+
+/// Renders every key. `additional` are the additional tokens that there are.
+pub fn render(
+    checked: &Checked,
+    owner: Owner<'_>,
+    issued: &Issued,
+    additional: &BTreeMap<String, Issued>,
+) -> Result<BTreeMap<String, SecretText>, Problem> {
     let output = &checked.output;
+    let additional = || {
+        let known = checked.legs.iter().filter_map(|leg| additional.get_key_value(&leg.name));
+        known.map(|(name, issued)| (name.as_str(), issued))
+    };
     if output.templates.is_empty() {
-        return Ok(defaults(checked, issued));
+        let mut keys = defaults(checked, issued);
+        keys.extend(
+            additional().map(|(name, issued)| (additional_key(name), SecretText::new(issued.access_token.expose()))),
+        );
+        return Ok(keys);
     }
-    let context = context(checked, owner, issued)?;
+    let context = context(checked, owner, issued, additional())?;
     let render = |(key, source): &(String, Template)| {
         let text = source.render(context.clone()).map_err(|error| {
             let message = format!("spec.secret.template, key {key}: {error}.");
@@ -88,7 +107,25 @@ fn defaults(checked: &Checked, issued: &Issued) -> BTreeMap<String, SecretText> 
 }
 
 /// What a template sees.
-fn context(checked: &Checked, owner: Owner<'_>, issued: &Issued) -> Result<template::Value, Problem> {
+fn context<'a>(
+    checked: &Checked,
+    owner: Owner<'_>,
+    issued: &Issued,
+    additional: impl Iterator<Item = (&'a str, &'a Issued)>,
+) -> Result<template::Value, Problem> {
+    let token = |(name, issued): (&str, &Issued)| {
+        let mut token = json!({"access_token": issued.access_token.expose(), "token_type": token_type(issued)});
+        for (field, value) in [
+            ("expires_at", issued.expires_at.map(|at| at.as_second().into())),
+            ("scope", issued.scope.clone().map(Value::from)),
+        ] {
+            if let Some(value) = value {
+                token[field] = value;
+            }
+        }
+        (name.to_owned(), token)
+    };
+    let tokens: serde_json::Map<String, Value> = additional.map(token).collect();
     // The text was serialized by us; it can't fail to parse, and if it did, a missing field says so.
     let response: Value = serde_json::from_str(issued.response.expose()).unwrap_or(Value::Null);
     let mut context = json!({
@@ -96,7 +133,7 @@ fn context(checked: &Checked, owner: Owner<'_>, issued: &Issued) -> Result<templ
         "token_type": token_type(issued),
         "scope": scope(checked, issued),
         "response": response,
-        "tokens": {},
+        "tokens": tokens,
         "credential": {"name": owner.name, "namespace": owner.namespace},
     });
     if let Some(context) = context.as_object_mut() {

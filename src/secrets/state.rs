@@ -103,6 +103,8 @@ struct RecordFormat {
     refresh_token: Option<Text>,
     previous_refresh_token: Option<Text>,
     issued: Option<IssuedFormat>,
+    #[serde(default)]
+    additional: BTreeMap<String, IssuedFormat>,
     seed_hash: Option<String>,
     spent: Vec<String>,
     binding: BindingFormat,
@@ -116,6 +118,8 @@ struct RecordFormat {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IssuedFormat {
+    #[serde(default)]
+    leg: String,
     access_token: Text,
     refresh_token: Option<Text>,
     id_token: Option<Text>,
@@ -207,6 +211,7 @@ impl From<&StateRecord> for RecordFormat {
             refresh_token: record.refresh_token.as_ref().map(Text::from),
             previous_refresh_token: record.previous_refresh_token.as_ref().map(Text::from),
             issued: record.issued.as_ref().map(IssuedFormat::from),
+            additional: record.additional.iter().map(|(name, issued)| (name.clone(), issued.into())).collect(),
             seed_hash: record.seed_hash.clone(),
             spent: record.spent.clone(),
             binding: BindingFormat::from(&record.binding),
@@ -229,6 +234,7 @@ impl From<RecordFormat> for StateRecord {
             refresh_token: format.refresh_token.map(RefreshToken::from),
             previous_refresh_token: format.previous_refresh_token.map(RefreshToken::from),
             issued: format.issued.map(Issued::from),
+            additional: format.additional.into_iter().map(|(name, issued)| (name, issued.into())).collect(),
             seed_hash: format.seed_hash,
             spent: format.spent,
             binding: Binding::from(format.binding),
@@ -243,6 +249,7 @@ impl From<RecordFormat> for StateRecord {
 impl From<&Issued> for IssuedFormat {
     fn from(issued: &Issued) -> Self {
         Self {
+            leg: issued.leg.clone(),
             access_token: Text::from(&issued.access_token),
             refresh_token: issued.refresh_token.as_ref().map(Text::from),
             id_token: issued.id_token.as_ref().map(Text::from),
@@ -262,6 +269,7 @@ impl From<&Issued> for IssuedFormat {
 impl From<IssuedFormat> for Issued {
     fn from(format: IssuedFormat) -> Self {
         Self {
+            leg: format.leg,
             access_token: AccessToken::from(format.access_token),
             refresh_token: format.refresh_token.map(RefreshToken::from),
             id_token: format.id_token.map(IdToken::from),

@@ -3,7 +3,7 @@
 use oauth_operator::api::ConditionType;
 use serde_json::{Value, json};
 
-use super::manifests::{MACHINES, machine};
+use super::manifests::{MACHINES, machine, web};
 use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, text};
 
 /// A password credential for the client `user-post`, with its input Secret `<name>-input`.
@@ -245,4 +245,89 @@ async fn what_can_not_be_exchanged_is_said() {
     namespace.patch_secret("given", &json!({"stringData": {"token": token}})).await;
     namespace.revision("given", 1, SOON).await;
     assert_eq!(asked(&oidc).await.iter().filter(|entry| entry.contains("token-exchange")).count(), 2);
+}
+
+/// One refresh token, three access tokens: one leg at a time, so that a server that kills a grant for a replay has none to see.
+#[tokio::test(flavor = "multi_thread")]
+async fn additional_tokens_come_from_one_refresh_token() {
+    let (namespace, oidc, mut operator) = started("grant-additional").await;
+    let seed = oidc.seed_scoped("web-post", "openid offline_access read write").await;
+    let spec = r#"
+  additionalTokens:
+  - {name: reader, scopes: [read]}
+  - {name: writer, scopes: [write]}
+  secret:
+    template:
+      main: "{{ access_token }}"
+      reader: "{{ tokens.reader.access_token }}"
+      writer: "{{ tokens.writer.scope }} {{ tokens.writer.access_token }}""#;
+    namespace.apply(&web("many", &oidc, &seed, spec)).await;
+    let ready = namespace.ready("many").await;
+    assert!(ready.is(ConditionType::Refreshed));
+    let status = ready.status.unwrap();
+    assert_eq!(status.revision, Some(3), "published once, with all of them");
+    let names: Vec<_> = status.additional_tokens.iter().map(|token| token.name.as_str()).collect();
+    assert_eq!(names, ["reader", "writer"]);
+    assert!(status.additional_tokens.iter().all(|token| token.expiration_time.is_some() && token.reason.is_none()));
+    assert_eq!(asked(&oidc).await, ["refresh_token 200"; 3]);
+    let value = async |key: &str| namespace.value("many-token", key).await;
+    let (main, reader, writer) = (value("main").await, value("reader").await, value("writer").await);
+    assert!(main != reader && writer.starts_with("write ") && !writer.contains(&reader));
+
+    // The main token's refresh is its own.
+    namespace.request_refresh("many", "2026-01-01T00:00:00Z").await;
+    namespace.revision("many", 4, SOON).await;
+    assert_ne!(value("main").await, main);
+    assert_eq!(value("reader").await, reader);
+    operator.restart().await;
+    crate::support::throughout("nothing is due", std::time::Duration::from_secs(2), async || {
+        let asked = asked(&oidc).await;
+        (asked.len() != 4).then(|| format!("{asked:?}"))
+    })
+    .await;
+
+    // A scope that the grant has not: said of that token; the main one goes on, and so does the other.
+    let wrong = json!({"spec": {"additionalTokens": [{"name": "reader", "scopes": ["read"]}, {"name": "writer", "scopes": ["admin"]}]}});
+    namespace.patch_credential("many", &wrong).await;
+    let said = namespace
+        .credential_until("many", "a sentence about writer", SOON, |credential| {
+            let tokens =
+                credential.status.as_ref().map(|status| status.additional_tokens.as_slice()).unwrap_or_default();
+            tokens.iter().any(|token| token.name == "writer" && token.reason.as_deref() == Some("InvalidSpec"))
+                && credential.is(ConditionType::Ready)
+        })
+        .await;
+    let writer_status = &said.status.as_ref().unwrap().additional_tokens[1];
+    assert!(writer_status.message.as_deref().unwrap().contains("correct the credential's scopes"));
+    assert!(writer_status.next_refresh_time.is_some());
+    assert!(said.is(ConditionType::Refreshed) && said.condition(ConditionType::Stalled).is_none());
+    assert_ne!(value("reader").await, reader);
+    assert_eq!(value("writer").await, writer, "the one that it had");
+    assert_eq!(oidc.replays().await, 0);
+}
+
+/// Each has a lifetime of its own, and default keys in the output; what others do to them is undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn additional_tokens_are_refreshed_by_their_own_expiry() {
+    let namespace = Cluster::shared().await.namespace("grant-additional-short").await;
+    let oidc = Oidc::start(&["--access-token-ttl", "12"]).await;
+    let _operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    let seed = oidc.seed_scoped("web-post", "openid offline_access read").await;
+    namespace.apply(&web("short", &oidc, &seed, "  additionalTokens: [{name: reader, scopes: [read]}]")).await;
+    namespace.ready("short").await;
+    let first = namespace.value("short-token", "reader.access_token").await;
+    namespace
+        .secret_until("short-token", "another reader", |secret| {
+            text(secret, "reader.access_token").is_some_and(|token| token != first)
+        })
+        .await;
+    namespace.patch_secret("short-token", &json!({"stringData": {"reader.access_token": "mine"}})).await;
+    namespace
+        .secret_until("short-token", "restored", |secret| {
+            text(secret, "reader.access_token").is_some_and(|token| token != "mine")
+        })
+        .await;
+    let status = namespace.status("short").await;
+    assert!(status.next_refresh_time.is_some() && status.failed_attempts.is_none());
+    assert_eq!(oidc.replays().await, 0);
 }

@@ -46,7 +46,6 @@ async fn every_feature_that_is_not_there_yet_is_named() {
             "tls.caConfigMapRef",
             "use tls.caSecretRef",
         ),
-        case("additional", json!({"additionalTokens": [{"name": "graph"}]}), "additionalTokens", "leave it out"),
         case(
             "restart",
             json!({"rolloutRestart": [{"kind": "Deployment", "name": "a"}]}),

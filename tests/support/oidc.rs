@@ -79,6 +79,12 @@ impl Oidc {
         self.seeds(client, 1).await.remove(0)
     }
 
+    /// The same with other scopes than openid and offline_access.
+    pub async fn seed_scoped(&self, client: &str, scope: &str) -> String {
+        let minted = self.control("/seed", &json!({"client_id": client, "scope": scope})).await;
+        minted[0]["refresh_token"].as_str().unwrap().to_owned()
+    }
+
     pub async fn seeds(&self, client: &str, count: usize) -> Vec<String> {
         let minted = self.control("/seed", &json!({"client_id": client, "count": count})).await;
         let token = |pair: &Value| pair["refresh_token"].as_str().unwrap().to_owned();

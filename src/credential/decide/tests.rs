@@ -46,6 +46,7 @@ fn case() -> Case {
         Timestamp::UNIX_EPOCH,
     );
     let issued = Issued {
+        leg: String::new(),
         access_token: AccessToken::new("a"),
         refresh_token: Some(RefreshToken::new("r1")),
         id_token: None,
@@ -64,6 +65,7 @@ fn case() -> Case {
             keeps: Keeps::SingleUse,
             policy: RefreshPolicy::default(),
             suspend: false,
+            legs: Vec::new(),
             reuse_grace_period: None,
             grace_ends_on_use: false,
             request_timeout: Duration::from_secs(30),

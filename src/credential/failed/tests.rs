@@ -27,6 +27,7 @@ fn rules(keeps: Keeps) -> Rules {
         keeps,
         policy: RefreshPolicy::default(),
         suspend: false,
+        legs: Vec::new(),
         reuse_grace_period: None,
         grace_ends_on_use: false,
         request_timeout: Duration::from_secs(30),
@@ -109,6 +110,7 @@ fn a_refused_password_is_sent_again_hourly() {
 #[test]
 fn an_unknown_outcome_waits_while_a_token_serves() {
     let issued = Issued {
+        leg: String::new(),
         access_token: AccessToken::new("a"),
         refresh_token: None,
         id_token: None,

@@ -16,6 +16,7 @@ fn days(days: i64) -> Duration {
 
 fn issued(obtained: i64, refresh_token_ends: Option<i64>) -> Issued {
     Issued {
+        leg: String::new(),
         access_token: AccessToken::new("a"),
         refresh_token: Some(RefreshToken::new(format!("r{obtained}"))),
         id_token: None,

@@ -177,6 +177,7 @@ impl World {
                     return Event::Salvaged { refresh_token: next.text(), why };
                 }
                 Event::Received(Box::new(Issued {
+                    leg: String::new(),
                     access_token: AccessToken::new(format!("a {next:?}")),
                     refresh_token: Some(next.text()),
                     id_token: None,

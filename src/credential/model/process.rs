@@ -267,6 +267,7 @@ pub fn hash(token: &RefreshToken) -> String {
 /// The spec of the model's credential.
 pub fn rules(grace: Option<Duration>) -> Rules {
     Rules {
+        legs: Vec::new(),
         keeps: Keeps::SingleUse,
         starts: Starts::RefreshToken,
         policy: RefreshPolicy::default(),

@@ -169,6 +169,7 @@ impl World {
         let (record, view) = (&publishing.record, &publishing.view);
         let issued = record.issued.as_ref().unwrap();
         let token = PublishedToken {
+            additional: Vec::new(),
             token_hash: issued.access_token.hash(CREDENTIAL),
             revision: record.revision,
             obtained_at: issued.obtained_at,

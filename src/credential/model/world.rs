@@ -260,6 +260,7 @@ impl World {
         );
         let inputs = self.cluster.seed.version.to_string();
         let issued = Issued {
+            leg: String::new(),
             access_token: AccessToken::new(format!("a {token:?}")),
             refresh_token: None,
             id_token: None,

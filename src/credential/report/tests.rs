@@ -13,6 +13,7 @@ fn token(revision: i64) -> PublishedToken {
         expires_at: Some(at(2000)),
         life: Life::default(),
         scopes: vec!["a".into()],
+        additional: Vec::new(),
         seed_hash: Some("seed".into()),
         secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: "1".into() },
     }

@@ -10,6 +10,7 @@ fn at(second: i64) -> Timestamp {
 
 fn issued(refresh_token: Option<&str>) -> Issued {
     Issued {
+        leg: String::new(),
         access_token: AccessToken::new(format!("access {refresh_token:?}")),
         refresh_token: refresh_token.map(RefreshToken::new),
         id_token: None,

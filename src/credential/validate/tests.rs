@@ -7,7 +7,7 @@ use crate::{
         assertion::{Fresh, ServiceAccountTokens, Unmade, refuse_audiences},
         checked::{InputValues, ServiceAccountToken},
         record::Binding,
-        request::{binding, token_request},
+        request::{binding, leg_request, token_request},
     },
     oauth::{request::Authentication, values::RefreshToken},
 };
@@ -139,7 +139,6 @@ fn what_this_version_does_not_do() {
         (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
         (json!({"grant": exchange}), none(), "tokenExchange from a serviceAccountRef"),
         (none(), json!({"tls": {"caConfigMapRef": key("ca")}}), "tls.caConfigMapRef"),
-        (json!({"additionalTokens": [{"name": "a"}]}), none(), "additionalTokens"),
         (json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), none(), "rolloutRestart"),
         (json!({"revocationPolicy": "OnDelete"}), none(), "revocationPolicy"),
     ] {
@@ -429,4 +428,34 @@ fn assertions_are_checked_with_their_client() {
         assert_eq!(check(client(own), json!({})).unwrap().client.authentication, expected);
     }
     assert!(check(bearer(json!({"issuer": "i"})), json!({})).is_ok());
+}
+
+/// Each additional token is a refresh with its own scopes and parameters; nothing of the credential's own goes along.
+#[test]
+fn an_additional_token_is_a_refresh_of_its_own() {
+    let spec = json!({
+        "grant": {"refreshToken": {"secretRef": key("seed")}},
+        "scopes": ["main"],
+        "parameters": [{"name": "own", "value": "1"}],
+        "additionalTokens": [
+            {"name": "graph", "scopes": ["a", "b"], "parameters": [{"name": "resource", "value": "https://graph.example"}]},
+            {"name": "bare"},
+        ],
+    });
+    let checked = check(spec.clone(), json!({"scopeSeparator": ","})).unwrap();
+    let none = ServiceAccountTokens::new();
+    let body = |leg: usize| {
+        let token = RefreshToken::new("r");
+        let request = leg_request(&checked, &InputValues::new(), &token, &checked.legs[leg], &fresh(&none)).unwrap();
+        String::from_utf8(request.encode().unwrap().body().to_vec()).unwrap()
+    };
+    let common = "grant_type=refresh_token&refresh_token=r";
+    assert_eq!(body(0), format!("{common}&scope=a%2Cb&client_id=c&resource=https%3A%2F%2Fgraph.example"));
+    assert_eq!(body(1), format!("{common}&client_id=c"));
+    assert_eq!(checked.rules.legs, ["graph", "bare"]);
+
+    let sentence = refusal(spec.clone(), json!({"refreshTokens": {"revokesAccessToken": true}}));
+    assert!(sentence.contains("would kill the token before"), "{sentence}");
+    let taken = json!({"tokenRequest": {"parameters": [{"name": "resource", "value": "x"}]}});
+    assert!(refusal(spec, taken).contains("sets the parameter resource itself"));
 }

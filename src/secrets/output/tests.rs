@@ -26,6 +26,7 @@ fn checked(secret: Value, scopes: &[&str]) -> Checked {
 
 fn issued() -> Issued {
     Issued {
+        leg: String::new(),
         access_token: AccessToken::new("at"),
         refresh_token: Some(RefreshToken::new("s3cr3t")),
         id_token: None,
@@ -40,12 +41,12 @@ fn issued() -> Issued {
 }
 
 fn rendered(checked: &Checked, issued: &Issued) -> BTreeMap<String, String> {
-    let rendered = render(checked, OWNER, issued).unwrap();
+    let rendered = render(checked, OWNER, issued, &BTreeMap::new()).unwrap();
     rendered.into_iter().map(|(key, value)| (key, value.expose().to_owned())).collect()
 }
 
 fn template(source: &str, issued: &Issued) -> Result<String, Problem> {
-    let rendered = render(&checked(json!({"template": {"k": source}}), &["a", "b"]), OWNER, issued)?;
+    let rendered = render(&checked(json!({"template": {"k": source}}), &["a", "b"]), OWNER, issued, &BTreeMap::new())?;
     Ok(rendered["k"].expose().to_owned())
 }
 
@@ -62,8 +63,9 @@ fn the_default_keys() {
     assert_eq!(rendered(&plain, &told), map(&[("access_token", "at"), ("token_type", "mac"), ("scope", "a")]));
     assert_eq!(rendered(&checked(json!({}), &[]), &issued())["scope"], "");
     // What is watched for drift is there whatever the token.
-    assert_eq!(keys(&plain.output), ["access_token", "token_type", "scope"]);
-    assert_eq!(keys(&checked(json!({"template": {"b": "", "a": ""}}), &[]).output), ["a", "b"]);
+    assert_eq!(keys(&plain.output, std::iter::empty()), ["access_token", "token_type", "scope"]);
+    assert_eq!(keys(&plain.output, ["graph"].into_iter())[3], "graph.access_token");
+    assert_eq!(keys(&checked(json!({"template": {"b": "", "a": ""}}), &[]).output, ["graph"].into_iter()), ["a", "b"]);
 }
 
 #[test]

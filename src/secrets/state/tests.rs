@@ -22,6 +22,7 @@ prop_compose! {
     ) -> Issued {
         let [spec, provider, inputs] = hashes;
         Issued {
+            leg: String::new(),
             access_token: AccessToken::new(access),
             refresh_token: refresh.map(RefreshToken::new),
             id_token: id.map(IdToken::new),
@@ -62,6 +63,7 @@ prop_compose! {
             began_at: ends[0], fixed_end: ends[1],
             refresh_token: now.map(RefreshToken::new),
             previous_refresh_token: previous.map(RefreshToken::new),
+            additional: issued.iter().map(|issued| ("graph".to_owned(), Issued { leg: "graph".to_owned(), ..issued.clone() })).collect(),
             issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1, former: None,
         }
     }
