@@ -10,6 +10,8 @@ mod support;
 mod assertions;
 #[path = "cluster/canary.rs"]
 mod canary;
+#[path = "cluster/certificates.rs"]
+mod certificates;
 #[path = "cluster/control.rs"]
 mod control;
 #[path = "cluster/counts.rs"]

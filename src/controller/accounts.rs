@@ -3,12 +3,9 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio::{sync::watch as signal, time::timeout};
-
-use super::{Controller, effects::Fault, key::Key};
+use super::{Controller, effects::Fault, key::Key, on_demand::OnDemand};
 use crate::{
     api::Reason,
     credential::{
@@ -19,13 +16,10 @@ use crate::{
     },
 };
 
-/// How long a request waits for the first list of ServiceAccounts.
-const LISTED_WITHIN: Duration = Duration::from_secs(10);
-
 /// What ServiceAccounts allow.
+#[derive(Default)]
 pub struct Accounts {
-    wanted: signal::Sender<bool>,
-    listed: signal::Sender<bool>,
+    pub watch: OnDemand,
     known: Mutex<Known>,
 }
 
@@ -37,26 +31,9 @@ struct Known {
     refused: HashMap<Key, BTreeSet<Key>>,
 }
 
-impl Default for Accounts {
-    fn default() -> Self {
-        Self { wanted: signal::channel(false).0, listed: signal::channel(false).0, known: Mutex::default() }
-    }
-}
-
 impl Accounts {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns when a token is wanted for the first time.
-    pub async fn wanted(&self) {
-        // The sender lives as long as this.
-        let _ = self.wanted.subscribe().wait_for(|wanted| *wanted).await;
-    }
-
-    /// Every ServiceAccount has been listed once.
-    pub fn listed(&self) {
-        self.listed.send_replace(true);
     }
 
     /// Takes in a ServiceAccount's annotation, or that it has none; gives the credentials that it concerns.
@@ -89,10 +66,7 @@ impl Controller {
     ) -> Result<ServiceAccountTokens, Why> {
         let mut tokens = ServiceAccountTokens::new();
         for wanted in checked.service_account_tokens(refreshes) {
-            self.accounts.wanted.send_replace(true);
-            let mut listed = self.accounts.listed.subscribe();
-            let is_listed = timeout(LISTED_WITHIN, listed.wait_for(|listed| *listed)).await.is_ok();
-            if !is_listed {
+            if !self.accounts.watch.listed().await {
                 return Err(Why::Problem(Problem::passing(
                     Reason::NotAllowed,
                     "The ServiceAccounts can't be listed: grant the operator list and watch on serviceaccounts.",

@@ -18,8 +18,7 @@ use url::Url;
 use super::{
     Controller,
     gate::PATIENCE,
-    key::Key,
-    observe::{input_secrets, version},
+    key::{InputKey, Key},
 };
 use crate::{
     credential::{
@@ -182,14 +181,14 @@ impl Controller {
         let (Some(issuer), Some(Look::Wanted)) = (&checked.issuer, self.look_at_issuer(checked)) else { return false };
         let under = self.authorities_version(issuer);
         let pem = issuer.ca.as_ref().map(|ca| {
-            let secret = Key { namespace: ca.namespace.clone(), name: ca.name.as_str().into() };
-            self.memory().input(&secret).and_then(|held| held.values.get(&ca.key).cloned())
+            let held = self.memory().input(&InputKey::of(ca)).and_then(|held| held.values.get(&ca.key).cloned());
+            (ca.kind, held)
         });
         let roots = match pem {
             None => None,
             // What is wrong with the Secret is said by those who look at the inputs.
-            Some(None | Some(Err(_))) => return false,
-            Some(Some(Ok(pem))) => match self.roots(pem.expose()) {
+            Some((_, None | Some(Err(_)))) => return false,
+            Some((kind, Some(Ok(pem)))) => match self.roots(kind, pem.expose()) {
                 Ok(roots) => Some(roots),
                 Err(Why::Problem(problem)) => {
                     self.discoveries.settle(issuer, &under, Err(problem), None, Timestamp::now());
@@ -204,8 +203,7 @@ impl Controller {
 
     fn authorities_version(&self, issuer: &Issuer) -> String {
         let store = self.store();
-        let secrets = input_secrets(issuer.ca.as_slice());
-        secrets.into_keys().map(|secret| version(store.secret(&secret)).to_owned()).collect()
+        issuer.ca.iter().map(|ca| store.input_version(&InputKey::of(ca)).to_owned()).collect()
     }
 
     async fn read_issuer(&self, wanted: &Wanted) -> Result<Found, Undiscovered> {

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{Secret, ServiceAccount},
+    core::v1::{ConfigMap, Secret, ServiceAccount},
 };
 use kube::{
     Api, Client,
@@ -95,6 +95,11 @@ impl Cluster {
     /// Reads a Secret, uncached. None: there is none.
     pub async fn read_secret(&self, key: &Key) -> Answer<Option<Secret>> {
         answered(self.secrets(&key.namespace).get_opt(&key.name).await)
+    }
+
+    /// Reads a ConfigMap, uncached. None: there is none.
+    pub async fn read_config_map(&self, key: &Key) -> Answer<Option<ConfigMap>> {
+        answered(Api::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await)
     }
 
     /// Reads a Secret's metadata, uncached. None: there is none.

@@ -20,7 +20,7 @@ use crate::{
     api::Reason,
     credential::{
         assertion::{Fresh, Unmade},
-        checked::{CertificateSource, Checked, InputValues},
+        checked::{CertificateSource, Checked, InputKind, InputValues},
         decide::{Exchange, Starts, after_refusal},
         failed::{self, Why},
         legs,
@@ -314,7 +314,7 @@ impl Controller {
         (request, reply): (EncodedRequest, &'a ReplyShape),
     ) -> Result<Sending<'a>, Why> {
         let ca = match &checked.ca {
-            Some(input) => Some(self.roots(values.get(input).map_or("", |pem| pem.expose()))?),
+            Some(input) => Some(self.roots(input.kind, values.get(input).map_or("", |pem| pem.expose()))?),
             None => None,
         };
         let identity = match &checked.client.certificate {
@@ -326,13 +326,18 @@ impl Controller {
         Ok(Sending { key, leg, request, target, reply, asked_under: view.asked_under.clone() })
     }
 
-    pub(super) fn roots(&self, pem: &str) -> Result<Arc<Roots>, Why> {
+    /// The authorities of a PEM text, which is in an object of this kind.
+    pub(super) fn roots(&self, kind: InputKind, pem: &str) -> Result<Arc<Roots>, Why> {
         let hash: [u8; 32] = Sha256::digest(pem).into();
         if let Some(roots) = self.memory().roots(hash) {
             return Ok(roots);
         }
+        let field = match kind {
+            InputKind::Secret => "caSecretRef",
+            InputKind::ConfigMap => "caConfigMapRef",
+        };
         let unusable = |error| {
-            Why::Problem(Problem::stalled(Reason::InvalidSpec, format!("The provider's tls.caSecretRef: {error}.")))
+            Why::Problem(Problem::stalled(Reason::InvalidSpec, format!("The provider's tls.{field}: {error}.")))
         };
         let roots = Arc::new(Roots::parse(pem.as_bytes()).map_err(unusable)?);
         self.memory().hold_roots(hash, roots.clone());

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::api::{ProviderKind, ProviderRef};
+use crate::{
+    api::{ProviderKind, ProviderRef},
+    credential::checked::{InputKind, InputRef},
+};
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +23,31 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Names an object that holds inputs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputKey {
+    pub kind: InputKind,
+    pub key: Key,
+}
+
+impl InputKey {
+    /// Where an input is.
+    pub fn of(input: &InputRef) -> Self {
+        let key = Key { namespace: input.namespace.clone(), name: input.name.as_str().into() };
+        Self { kind: input.kind, key }
+    }
+}
+
+/// A Secret by its name alone, which stays as it is in hashes that are kept.
+impl fmt::Display for InputKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            InputKind::Secret => self.key.fmt(formatter),
+            InputKind::ConfigMap => write!(formatter, "configmap {}", self.key),
+        }
     }
 }
 

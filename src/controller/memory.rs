@@ -9,7 +9,7 @@ use std::{
 
 use tracing::Span;
 
-use super::key::Key;
+use super::key::{InputKey, Key};
 use crate::{
     clock::BootTime,
     credential::{checked::InputRef, observed::Problem, record::StateRecord},
@@ -25,7 +25,7 @@ pub struct HeldState {
     pub content: Result<Option<Arc<StateRecord>>, StateError>,
 }
 
-/// Values of one input Secret.
+/// Values of one input Secret or ConfigMap.
 #[derive(Clone, Debug)]
 pub struct HeldInput {
     pub resource_version: String,
@@ -37,7 +37,7 @@ pub struct HeldInput {
 #[derive(Default)]
 pub struct Memory {
     states: HashMap<Key, HeldState>,
-    inputs: HashMap<Key, HeldInput>,
+    inputs: HashMap<InputKey, HeldInput>,
     intents: HashMap<Key, (String, BootTime)>,
     faults: HashMap<Key, u32>,
     roots: HashMap<[u8; 32], Arc<Roots>>,
@@ -58,12 +58,12 @@ impl Memory {
         self.states.remove(credential);
     }
 
-    pub fn input(&self, secret: &Key) -> Option<&HeldInput> {
-        self.inputs.get(secret)
+    pub fn input(&self, object: &InputKey) -> Option<&HeldInput> {
+        self.inputs.get(object)
     }
 
-    pub fn hold_input(&mut self, secret: &Key, input: HeldInput) {
-        self.inputs.insert(secret.clone(), input);
+    pub fn hold_input(&mut self, object: &InputKey, input: HeldInput) {
+        self.inputs.insert(object.clone(), input);
     }
 
     /// How long this process has seen this very intent open.

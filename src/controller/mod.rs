@@ -10,6 +10,7 @@ mod gate;
 mod key;
 mod memory;
 mod observe;
+mod on_demand;
 mod pass;
 mod publish;
 mod queue;
@@ -25,8 +26,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch as signal};
 
 use self::{
-    accounts::Accounts, discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory, queue::Queue,
-    read::Turns, store::Store,
+    accounts::Accounts, discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory,
+    on_demand::OnDemand, queue::Queue, read::Turns, store::Store,
 };
 use crate::{
     credential::{record::Holder, validate::Limits},
@@ -59,6 +60,8 @@ pub struct Controller {
     gate: Gate,
     discoveries: Discoveries,
     accounts: Accounts,
+    /// Of those that hold authorities.
+    config_maps: OnDemand,
     store: Mutex<Store>,
     memory: Mutex<Memory>,
     queue: Mutex<Queue<Key>>,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Controller,
     discovery::Look,
-    key::{Key, ProviderKey},
+    key::{InputKey, Key, ProviderKey},
     memory::HeldState,
     seen::{CredentialSeen, SecretSeen},
 };
@@ -243,9 +243,9 @@ impl Controller {
             true => other.name.to_string(),
             false => "of another namespace".to_owned(),
         });
-        let mut versions: Vec<(String, String)> = input_secrets(&checked.inputs)
+        let mut versions: Vec<(String, String)> = input_objects(&checked.inputs)
             .into_keys()
-            .map(|secret| (secret.to_string(), version(store.secret(&secret)).to_owned()))
+            .map(|object| (object.to_string(), store.input_version(&object).to_owned()))
             .collect();
         // What a ServiceAccount allows decides as much as what a Secret holds.
         versions.extend(checked.service_account_tokens(false).map(|token| {
@@ -289,9 +289,9 @@ impl Controller {
         let mut values = InputValues::new();
         let store = self.store();
         let memory = self.memory();
-        for (secret, keys) in input_secrets(&checked.inputs) {
-            let current = version(store.secret(&secret));
-            let Some(held) = memory.input(&secret).filter(|held| held.resource_version == current) else {
+        for (object, keys) in input_objects(&checked.inputs) {
+            let current = store.input_version(&object);
+            let Some(held) = memory.input(&object).filter(|held| held.resource_version == current) else {
                 return InputsView::Unread;
             };
             for input in keys {
@@ -322,11 +322,15 @@ impl Controller {
             }
             Grant::ClientCredentials | Grant::JwtBearer { .. } | Grant::Custom { .. } => Some(SourceView::Client),
             Grant::TokenExchange(exchange) => {
-                let tokens: Option<Vec<_>> = exchange.tokens().map(|token| values.get(token.input()?)).collect();
-                tokens.map(|tokens| {
-                    let tokens = tokens.iter().map(|token| token.expose()).collect::<Vec<_>>().join("\n");
-                    SourceView::Tokens(RefreshToken::new(tokens).hash(&key.to_string()))
-                })
+                // A ServiceAccount's token is another one each time: it stands for its account.
+                let tokens: Option<Vec<_>> = exchange
+                    .tokens()
+                    .map(|token| match token.service_account() {
+                        Some(account) => Some(account.name.as_str()),
+                        None => values.get(token.input()?).map(|value| value.expose()),
+                    })
+                    .collect();
+                tokens.map(|tokens| SourceView::Tokens(RefreshToken::new(tokens.join("\n")).hash(&key.to_string())))
             }
         };
         match request::binding(checked, &values).zip(source) {
@@ -406,14 +410,13 @@ pub fn version(seen: Option<&SecretSeen>) -> &str {
     seen.map_or("", |seen| &seen.resource_version)
 }
 
-/// The Secrets of these keys.
-pub fn input_secrets(inputs: &[InputRef]) -> BTreeMap<Key, Vec<&InputRef>> {
-    let mut secrets: BTreeMap<Key, Vec<&InputRef>> = BTreeMap::new();
+/// The objects of these keys.
+pub fn input_objects(inputs: &[InputRef]) -> BTreeMap<InputKey, Vec<&InputRef>> {
+    let mut objects: BTreeMap<InputKey, Vec<&InputRef>> = BTreeMap::new();
     for input in inputs {
-        let secret = Key { namespace: input.namespace.clone(), name: input.name.as_str().into() };
-        secrets.entry(secret).or_default().push(input);
+        objects.entry(InputKey::of(input)).or_default().push(input);
     }
-    secrets
+    objects
 }
 
 /// The same for the same credential, revision and failure, so that a restart plans what was planned before.

@@ -1,4 +1,4 @@
-//! The two reads that `decide` asks for: the state Secret, and the input Secrets. Uncached, into memory.
+//! The two reads that `decide` asks for: the state Secret, and the inputs. Uncached, into memory.
 
 use std::{
     collections::HashMap,
@@ -9,28 +9,32 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use super::{
     Controller,
-    effects::Answer,
-    key::Key,
+    effects::{Answer, Fault},
+    key::{InputKey, Key},
     memory::{HeldInput, HeldState},
-    observe::{input_secrets, state_key, version},
+    observe::{input_objects, state_key},
     seen::SecretSeen,
 };
 use crate::{
-    credential::checked::Checked,
+    api::Reason,
+    credential::{
+        checked::{Checked, InputKind},
+        observed::Problem,
+    },
     secrets::{input, state},
 };
 
-/// One read of a Secret at a time: a thousand credentials on one client Secret cost one read, not a thousand.
+/// One read of an object at a time: a thousand credentials on one client Secret cost one read, not a thousand.
 #[derive(Default)]
-pub struct Turns(Mutex<HashMap<Key, Weak<Turn<()>>>>);
+pub struct Turns(Mutex<HashMap<InputKey, Weak<Turn<()>>>>);
 
 impl Turns {
-    async fn wait(&self, secret: &Key) -> OwnedMutexGuard<()> {
+    async fn wait(&self, object: &InputKey) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| turn.strong_count() > 0);
-            let turn = turns.get(secret).and_then(Weak::upgrade).unwrap_or_default();
-            turns.insert(secret.clone(), Arc::downgrade(&turn));
+            let turn = turns.get(object).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(object.clone(), Arc::downgrade(&turn));
             turn
         };
         turn.lock_owned().await
@@ -56,40 +60,64 @@ impl Controller {
         Ok(())
     }
 
-    /// Reads the input Secrets that aren't in memory, or all of them where `afresh`.
+    /// Reads the inputs that aren't in memory, or all of them where `afresh`.
     pub(super) async fn read_inputs(&self, checked: &Checked, afresh: bool) -> Answer<()> {
-        for (secret, keys) in input_secrets(&checked.inputs) {
+        for (object, keys) in input_objects(&checked.inputs) {
             let wanted: Vec<&str> = keys.iter().map(|input| input.key.as_str()).collect();
-            let _turn = self.turns.wait(&secret).await;
-            let known = self.known_keys(&secret);
+            let _turn = self.turns.wait(&object).await;
+            let known = self.known_keys(&object);
             if !afresh && wanted.iter().all(|key| known.iter().any(|known| known == key)) {
                 continue;
             }
-            let read = self.cluster.read_secret(&secret).await?;
-            let resource_version = match &read {
-                Some(found) => {
-                    self.store().put_secret(&secret, SecretSeen::of(&found.metadata));
-                    found.metadata.resource_version.clone().unwrap_or_default()
-                }
-                None => {
-                    self.store().remove_secret(&secret, None);
-                    String::new()
-                }
-            };
-            let required = self.settings.required_label.as_ref();
-            // Other credentials use other keys of the same Secret.
+            // Other credentials use other keys of the same object.
             let keys = wanted.into_iter().chain(known.iter().map(String::as_str));
-            let values = input::values(&secret.name, read, keys, required);
-            self.memory().hold_input(&secret, HeldInput { resource_version, values });
+            let held = match object.kind {
+                InputKind::Secret => self.read_secret(&object.key, keys).await?,
+                InputKind::ConfigMap => self.read_config_map(&object.key, keys).await?,
+            };
+            self.memory().hold_input(&object, held);
         }
         Ok(())
     }
 
-    /// The keys of a Secret of which memory knows what they are now.
-    fn known_keys(&self, secret: &Key) -> Vec<String> {
+    async fn read_secret<'a>(&self, secret: &Key, keys: impl Iterator<Item = &'a str>) -> Answer<HeldInput> {
+        let read = self.cluster.read_secret(secret).await?;
+        let resource_version = match &read {
+            Some(found) => {
+                self.store().put_secret(secret, SecretSeen::of(&found.metadata));
+                found.metadata.resource_version.clone().unwrap_or_default()
+            }
+            None => {
+                self.store().remove_secret(secret, None);
+                String::new()
+            }
+        };
+        let required = self.settings.required_label.as_ref();
+        Ok(HeldInput { resource_version, values: input::values(&secret.name, read, keys, required) })
+    }
+
+    /// Has ConfigMaps watched from now on, so that this one is read again when it changes.
+    async fn read_config_map<'a>(&self, config_map: &Key, keys: impl Iterator<Item = &'a str>) -> Answer<HeldInput> {
+        self.config_maps.want();
+        let read = match self.cluster.read_config_map(config_map).await {
+            Err(Fault::Forbidden) => Err(Problem::passing(
+                Reason::NotAllowed,
+                "The operator may not read ConfigMaps: grant it get, list and watch on configmaps, or use tls.caSecretRef.",
+            )),
+            read => Ok(read?),
+        };
+        let found = read.as_ref().ok().and_then(Option::as_ref);
+        let version = found.and_then(|found| found.metadata.resource_version.clone());
+        self.store().put_config_map(config_map, version.as_deref());
+        let values = input::public_values(&config_map.name, read, keys);
+        Ok(HeldInput { resource_version: version.unwrap_or_default(), values })
+    }
+
+    /// The keys of an object of which memory knows what they are now.
+    fn known_keys(&self, object: &InputKey) -> Vec<String> {
         let (store, memory) = (self.store(), self.memory());
-        let current = version(store.secret(secret));
-        let held = memory.input(secret).filter(|held| held.resource_version == current);
+        let current = store.input_version(object);
+        let held = memory.input(object).filter(|held| held.resource_version == current);
         held.map(|held| held.values.keys().cloned().collect()).unwrap_or_default()
     }
 }

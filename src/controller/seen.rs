@@ -202,7 +202,7 @@ impl SecretSeen {
 }
 
 /// resourceVersions of one resource are ordered (KEP-5504); where they aren't numbers, nothing is known of their order.
-fn is_later(version: &str, other: &str) -> bool {
+pub fn is_later(version: &str, other: &str) -> bool {
     let number = |version: &str| version.parse::<u64>().ok();
     number(version).zip(number(other)).is_some_and(|(version, other)| version > other)
 }

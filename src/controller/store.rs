@@ -9,12 +9,15 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    key::{Key, ProviderKey},
-    seen::{CredentialSeen, ProviderSeen, SecretSeen},
+    key::{InputKey, Key, ProviderKey},
+    seen::{CredentialSeen, ProviderSeen, SecretSeen, is_later},
 };
 use crate::{
     api::{OAuthCredentialSpec, ProviderKind, ProviderSpec},
-    credential::{checked::InputRef, references, upstream},
+    credential::{
+        checked::{InputKind, InputRef},
+        references, upstream,
+    },
     secrets::state_name,
 };
 
@@ -30,8 +33,11 @@ pub struct Store {
     providers: HashMap<ProviderKey, Arc<ProviderSeen>>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
     secrets: HashMap<Key, SecretSeen>,
+    /// resourceVersions.
+    config_maps: HashMap<Key, Box<str>>,
     by_provider: HashMap<ProviderKey, BTreeSet<Key>>,
     by_secret: HashMap<Key, BTreeSet<Key>>,
+    by_config_map: HashMap<Key, BTreeSet<Key>>,
     by_seed: HashMap<InputRef, BTreeSet<Key>>,
     /// Who exchanges a credential's token.
     by_upstream: HashMap<Key, BTreeSet<Key>>,
@@ -42,6 +48,8 @@ struct Entry {
     seen: Arc<CredentialSeen>,
     provider: Option<ProviderKey>,
     secrets: Vec<Key>,
+    /// Of its provider's authorities.
+    config_map: Option<Key>,
     upstreams: Vec<Key>,
     seed: Option<InputRef>,
     seed_value: Option<[u8; 32]>,
@@ -86,6 +94,7 @@ impl Store {
                     seen: Arc::new(seen),
                     provider: None,
                     secrets: Vec::new(),
+                    config_map: None,
                     upstreams: Vec::new(),
                     seed: None,
                     seed_value: None,
@@ -154,19 +163,21 @@ impl Store {
         inputs.extend(upstream::inputs(&key.namespace, &spec, |name| self.spec_of(key, name)));
         let upstreams: Vec<Key> =
             upstream::upstreams(&spec).map(|upstream| Key::new(&key.namespace, upstream)).collect();
-        let mut secrets: BTreeSet<Key> = inputs.iter().map(|input| Key::new(&input.namespace, &input.name)).collect();
+        let (config_maps, inputs): (Vec<_>, Vec<_>) =
+            inputs.into_iter().partition(|input| input.kind == InputKind::ConfigMap);
+        let mut secrets: BTreeSet<Key> = inputs.iter().map(InputKey::of).map(|input| input.key).collect();
         secrets.extend([output, state]);
-        let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef {
-            namespace: key.namespace.clone(),
-            name: grant.secret_ref.name.0.clone(),
-            key: grant.secret_ref.key.0.clone(),
-        });
+        let config_map = config_maps.first().map(|input| InputKey::of(input).key);
+        let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef::secret(&key.namespace, &grant.secret_ref));
 
         if let Some(provider) = &provider_key {
             self.by_provider.entry(provider.clone()).or_default().insert(key.clone());
         }
         for secret in &secrets {
             self.by_secret.entry(secret.clone()).or_default().insert(key.clone());
+        }
+        if let Some(config_map) = &config_map {
+            self.by_config_map.entry(config_map.clone()).or_default().insert(key.clone());
         }
         for upstream in &upstreams {
             self.by_upstream.entry(upstream.clone()).or_default().insert(key.clone());
@@ -177,6 +188,7 @@ impl Store {
         if let Some(entry) = self.credentials.get_mut(key) {
             entry.provider = provider_key;
             entry.secrets = secrets.into_iter().collect();
+            entry.config_map = config_map;
             entry.upstreams = upstreams;
             entry.seed = seed;
         }
@@ -199,6 +211,12 @@ impl Store {
         let Some(entry) = self.credentials.get_mut(key) else { return Vec::new() };
         let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
         let (seed, value) = (entry.seed.take(), entry.seed_value.take());
+        if let Some(config_map) = entry.config_map.take() {
+            take_out(&mut self.by_config_map, &config_map, key);
+            if !self.by_config_map.contains_key(&config_map) {
+                self.config_maps.remove(&config_map);
+            }
+        }
         for upstream in std::mem::take(&mut entry.upstreams) {
             take_out(&mut self.by_upstream, &upstream, key);
         }
@@ -332,6 +350,39 @@ impl Store {
         }
         self.secrets.remove(key);
         self.by_secret.get(key).cloned().unwrap_or_default()
+    }
+
+    // ConfigMaps.
+
+    /// Whether any provider's authorities are in one.
+    pub fn uses_config_maps(&self) -> bool {
+        !self.by_config_map.is_empty()
+    }
+
+    /// Takes in a ConfigMap's resourceVersion, if its name is in use, or that it is gone; says whom the change concerns.
+    pub fn put_config_map(&mut self, key: &Key, version: Option<&str>) -> BTreeSet<Key> {
+        let Some(users) = self.by_config_map.get(key) else { return BTreeSet::new() };
+        let before = self.config_maps.get(key).map(|before| &**before);
+        if before == version || before.zip(version).is_some_and(|(before, version)| is_later(before, version)) {
+            return BTreeSet::new();
+        }
+        match version {
+            Some(version) => self.config_maps.insert(key.clone(), version.into()),
+            None => self.config_maps.remove(key),
+        };
+        users.clone()
+    }
+
+    pub fn config_maps_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {
+        self.config_maps.keys().filter(|key| !kept.contains(*key)).cloned().collect()
+    }
+
+    /// The resourceVersion of what holds an input, as it was last seen; empty: there is none.
+    pub fn input_version(&self, input: &InputKey) -> &str {
+        match input.kind {
+            InputKind::Secret => self.secrets.get(&input.key).map_or("", |seen| &seen.resource_version),
+            InputKind::ConfigMap => self.config_maps.get(&input.key).map_or("", |version| version),
+        }
     }
 
     pub fn secrets_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {

@@ -2,14 +2,21 @@
 //! credentials that a change concerns. An object that can't be read as what it should be doesn't stop its stream: specs are
 //! taken in as they are, and judged when they are looked at.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, Resource,
     api::DynamicObject,
-    core::{ApiResource, PartialObjectMeta},
+    core::{ApiResource, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         watcher::{self, Config, Event},
@@ -20,6 +27,7 @@ use tokio::sync::watch as signal;
 use super::{
     Controller,
     key::{Key, ProviderKey},
+    on_demand::OnDemand,
     seen::{CredentialSeen, ProviderSeen, SecretSeen},
     store::Change,
 };
@@ -90,7 +98,14 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
         secret_namespaces.sort();
         secret_namespaces.dedup();
     }
-    tasks.push(Box::pin(accounts(controller.clone(), client.clone(), secret_namespaces.clone())));
+    let (watched, whole) = (secret_namespaces.clone(), controller.clone());
+    let sink = |controller, scope| ServiceAccounts { controller, scope };
+    let kind = metrics::Resource::ServiceAccounts;
+    tasks.push(Box::pin(on_demand(whole, |all| &all.accounts.watch, client.clone(), watched, kind, sink)));
+    let (watched, whole) = (secret_namespaces.clone(), controller.clone());
+    let sink = |controller, scope| ConfigMaps { controller, scope };
+    let kind = metrics::Resource::ConfigMaps;
+    tasks.push(Box::pin(on_demand(whole, |all| &all.config_maps, client.clone(), watched, kind, sink)));
     let secrets = async move {
         if synced.wait_for(|count| *count >= expected).await.is_err() {
             return;
@@ -114,6 +129,11 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
         let watches = futures::future::join_all(watches);
         let ready = async {
             if synced.wait_for(|count| *count >= expected).await.is_ok() {
+                // Known from the start, those in use cost no read after a restart.
+                let uses_config_maps = controller.store().uses_config_maps();
+                if uses_config_maps && !controller.config_maps.listed().await {
+                    tracing::warn!("the ConfigMaps can't be listed: grant list and watch on configmaps");
+                }
                 readiness.ready("secrets");
                 controller.synced.send_replace(true);
             }
@@ -125,21 +145,30 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
     futures::future::join_all(tasks).await;
 }
 
-/// Watches ServiceAccounts, when the first of their tokens is wanted.
-async fn accounts(controller: Arc<Controller>, client: Client, namespaces: Vec<String>) {
-    controller.accounts.wanted().await;
+/// Watches a kind's metadata, when that is wanted for the first time.
+async fn on_demand<K, S>(
+    controller: Arc<Controller>,
+    watch: fn(&Controller) -> &OnDemand,
+    client: Client,
+    namespaces: Vec<String>,
+    resource: metrics::Resource,
+    sink: fn(Arc<Controller>, Scope) -> S,
+) where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + Sync + 'static,
+    S: Sink<PartialObjectMeta<K>>,
+{
+    let watch = watch(&controller);
+    watch.wanted().await;
     let scopes = scopes(&namespaces);
-    let expected = scopes.len();
-    let count = std::sync::atomic::AtomicUsize::new(0);
+    let (expected, count) = (scopes.len(), AtomicUsize::new(0));
     let watches = scopes.into_iter().map(|scope| {
-        let api: Api<PartialObjectMeta<ServiceAccount>> = match &scope {
+        let api: Api<PartialObjectMeta<K>> = match &scope {
             Scope::All => Api::all(client.clone()),
             Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
         };
-        let sink = ServiceAccounts { controller: controller.clone(), scope };
-        follow(api, metrics::Resource::ServiceAccounts, controller.metrics.clone(), sink, || {
-            if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == expected {
-                controller.accounts.listed();
+        follow(api, resource, controller.metrics.clone(), sink(controller.clone(), scope), || {
+            if count.fetch_add(1, Ordering::Relaxed) + 1 == expected {
+                watch.set_listed();
             }
         })
     });
@@ -369,5 +398,34 @@ impl Sink<PartialObjectMeta<ServiceAccount>> for ServiceAccounts {
         for key in self.controller.accounts.not_in(kept).iter().filter(|key| self.scope.covers(key)) {
             self.controller.wake(&self.controller.accounts.put(key, None));
         }
+    }
+}
+
+struct ConfigMaps {
+    controller: Arc<Controller>,
+    scope: Scope,
+}
+
+impl ConfigMaps {
+    fn set(&self, key: &Key, version: Option<&str>) {
+        let concerned = self.controller.store().put_config_map(key, version);
+        self.controller.wake(&concerned);
+    }
+}
+
+impl Sink<PartialObjectMeta<ConfigMap>> for ConfigMaps {
+    fn put(&self, object: PartialObjectMeta<ConfigMap>) -> Option<Key> {
+        let key = key_of(&object.metadata);
+        self.set(&key, object.metadata.resource_version.as_deref());
+        Some(key)
+    }
+
+    fn gone(&self, object: PartialObjectMeta<ConfigMap>) {
+        self.set(&key_of(&object.metadata), None);
+    }
+
+    fn listed(&self, kept: &BTreeSet<Key>) {
+        let gone = self.controller.store().config_maps_not_in(kept);
+        gone.iter().filter(|key| self.scope.covers(key)).for_each(|key| self.set(key, None));
     }
 }

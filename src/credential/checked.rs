@@ -8,7 +8,7 @@ use url::Url;
 
 use super::decide::Rules;
 use crate::{
-    api::{BasicEncoding, ParameterLocation, RateLimit, SecretRef, SigningAlgorithm},
+    api::{BasicEncoding, ParameterLocation, RateLimit, SecretKeyRef, SecretRef, SigningAlgorithm},
     oauth::{
         reply::ReplyShape,
         request::{Authentication, RequestShape},
@@ -17,12 +17,47 @@ use crate::{
     template::Template,
 };
 
-/// One key of a Secret, with its namespace: where an input value is.
+/// What holds an input value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InputKind {
+    Secret,
+    /// Of authorities only, which are no secret.
+    ConfigMap,
+}
+
+impl InputKind {
+    /// As Kubernetes has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            InputKind::Secret => "Secret",
+            InputKind::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
+/// One key of a Secret or ConfigMap, with its namespace: where an input value is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputRef {
+    pub kind: InputKind,
     pub namespace: Arc<str>,
     pub name: String,
     pub key: String,
+}
+
+impl InputRef {
+    /// A key of a Secret.
+    pub fn secret(namespace: &Arc<str>, key: &SecretKeyRef) -> Self {
+        Self::of(InputKind::Secret, namespace, key)
+    }
+
+    /// A key of a ConfigMap.
+    pub fn config_map(namespace: &Arc<str>, key: &SecretKeyRef) -> Self {
+        Self::of(InputKind::ConfigMap, namespace, key)
+    }
+
+    fn of(kind: InputKind, namespace: &Arc<str>, key: &SecretKeyRef) -> Self {
+        Self { kind, namespace: namespace.clone(), name: key.name.0.clone(), key: key.key.0.clone() }
+    }
 }
 
 /// The input values of one credential.
@@ -101,6 +136,16 @@ pub enum Signer {
     ServiceAccount(ServiceAccountToken),
 }
 
+impl Signer {
+    /// What is to be obtained instead of signing.
+    pub fn service_account(&self) -> Option<&ServiceAccountToken> {
+        match self {
+            Self::ServiceAccount(account) => Some(account),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 /// A token to obtain from the cluster's own issuer, for these audiences.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceAccountToken {
@@ -122,7 +167,7 @@ impl CertificateSource {
     pub fn of(namespace: &Arc<str>, secret: &SecretRef) -> Self {
         let key = |key: &str| {
             let name = secret.name.0.clone();
-            InputRef { namespace: namespace.clone(), name, key: key.to_owned() }
+            InputRef { kind: InputKind::Secret, namespace: namespace.clone(), name, key: key.to_owned() }
         };
         Self { chain: key("tls.crt"), key: key("tls.key") }
     }
@@ -166,6 +211,19 @@ pub enum Grant {
     TokenExchange(Box<TokenExchange>),
 }
 
+impl Grant {
+    /// The ServiceAccount tokens that its request bears.
+    pub fn service_account_tokens(&self) -> impl Iterator<Item = &ServiceAccountToken> {
+        let (signer, exchange) = match self {
+            Self::JwtBearer { signer, .. } => (Some(signer), None),
+            Self::TokenExchange(exchange) => (None, Some(exchange)),
+            _ => (None, None),
+        };
+        let exchanged = exchange.into_iter().flat_map(|exchange| exchange.tokens());
+        signer.and_then(Signer::service_account).into_iter().chain(exchanged.filter_map(TokenSource::service_account))
+    }
+}
+
 /// RFC 8693 section 2.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenExchange {
@@ -179,6 +237,8 @@ pub struct TokenExchange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     Input(InputRef),
+    /// New for each request.
+    ServiceAccount(ServiceAccountToken),
     /// Another credential's, not looked for yet.
     Credential(String),
     /// Another credential's, and where it is.
@@ -189,11 +249,19 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
-    /// Where it is. None: not known yet.
+    /// Where it is. None: not known yet, or not kept anywhere.
     pub fn input(&self) -> Option<&InputRef> {
         match self {
             Self::Input(input) | Self::Upstream { output: input, .. } => Some(input),
-            Self::Credential(_) => None,
+            Self::Credential(_) | Self::ServiceAccount(_) => None,
+        }
+    }
+
+    /// What is to be obtained for it.
+    pub fn service_account(&self) -> Option<&ServiceAccountToken> {
+        match self {
+            Self::ServiceAccount(account) => Some(account),
+            _ => None,
         }
     }
 }
@@ -260,7 +328,7 @@ pub struct Checked {
     /// Names the provider object, for its rate limit; None where there is no limit.
     pub rate_limit: Option<(String, RateLimit)>,
     pub output: Output,
-    /// Every Secret key that a request reads, sorted.
+    /// Every key of a Secret or ConfigMap that a request reads, sorted.
     pub inputs: Vec<InputRef>,
     /// Hash of the provider's token-relevant spec.
     pub provider_hash: String,
@@ -283,14 +351,8 @@ impl Checked {
     pub fn service_account_tokens(&self, refreshes: bool) -> impl Iterator<Item = &ServiceAccountToken> {
         let authentication = self.request(refreshes).shape.authentication;
         let client = self.client.signer.as_ref().filter(|_| authentication == Authentication::PrivateKeyJwt);
-        let grant = match &self.grant {
-            Grant::JwtBearer { signer, .. } if !refreshes => Some(signer),
-            _ => None,
-        };
-        client.into_iter().chain(grant).filter_map(|signer| match signer {
-            Signer::ServiceAccount(account) => Some(account),
-            Signer::Key(_) => None,
-        })
+        let client = client.and_then(Signer::service_account);
+        client.into_iter().chain(self.grant.service_account_tokens().filter(move |_| !refreshes))
     }
 
     /// The bulkhead: the origin of the endpoint that the next request goes to. None: it isn't known yet.

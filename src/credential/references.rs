@@ -1,4 +1,4 @@
-//! Which Secret keys a credential's next request reads: from the spec alone, so that the index of watched names can be kept
+//! Which keys of Secrets and ConfigMaps a credential's next request reads: from the spec alone, so that the index of watched names can be kept
 //! without checking every credential whole.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -10,16 +10,12 @@ use super::{
 };
 use crate::api::{OAuthCredentialSpec, Parameter, ProviderSpec, SecretKeyRef};
 
-/// Every Secret key that the next request reads, sorted. `shared` is the namespace of the provider's own references.
+/// Every key that the next request reads, sorted. `shared` is the namespace of the provider's own references.
 pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSpec, shared: &str) -> Vec<InputRef> {
     let (own, shared): (Arc<str>, Arc<str>) = (namespace.into(), shared.into());
     let mut inputs = BTreeSet::new();
     let mut add = |namespace: &Arc<str>, keys: &mut dyn Iterator<Item = &SecretKeyRef>| {
-        inputs.extend(keys.map(|key| InputRef {
-            namespace: namespace.clone(),
-            name: key.name.0.clone(),
-            key: key.key.0.clone(),
-        }));
+        inputs.extend(keys.map(|key| InputRef::secret(namespace, key)));
     };
     let own_client = spec.client.as_ref().filter(|client| client.has_material());
     let (client, place) = own_client.map_or((provider.client.as_ref(), &shared), |client| (Some(client), &own));
@@ -45,14 +41,21 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
         add(&shared, &mut values(request.parameters.as_deref().unwrap_or_default()));
         add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));
     }
-    add(&shared, &mut provider.tls.iter().filter_map(|tls| tls.ca_secret_ref.as_ref()));
     add(&own, &mut spec.grant.jwt_bearer.iter().filter_map(|grant| grant.private_key_secret_ref.as_ref()));
+    inputs.extend(authorities(provider, &shared));
     let certificate = client.and_then(|client| client.certificate_secret_ref.as_ref());
     inputs.extend(certificate.into_iter().flat_map(|secret| {
         let CertificateSource { chain, key } = CertificateSource::of(place, secret);
         [chain, key]
     }));
     inputs.into_iter().collect()
+}
+
+/// Where the authorities that a provider names are.
+pub fn authorities(provider: &ProviderSpec, namespace: &Arc<str>) -> Option<InputRef> {
+    let tls = provider.tls.as_ref()?;
+    let secret = tls.ca_secret_ref.as_ref().map(|key| InputRef::secret(namespace, key));
+    secret.or_else(|| Some(InputRef::config_map(namespace, tls.ca_config_map_ref.as_ref()?)))
 }
 
 fn values(parameters: &[Parameter]) -> impl Iterator<Item = &SecretKeyRef> {

@@ -4,7 +4,7 @@ use super::{
     assertion::{self, Fresh, Unmade},
     checked::{
         Checked, Grant, HeaderSource, InputRef, InputValues, Leg, ParameterSource, RequestSource, Scopes, TextSource,
-        ValueSource,
+        TokenSource, ValueSource,
     },
     record::Binding,
 };
@@ -120,7 +120,12 @@ fn first(
     endpoint: &str,
     fresh: &Fresh<'_>,
 ) -> Result<Vec<(&'static str, ParameterValue)>, Unmade> {
-    let input = |input| Ok::<_, Unmade>(ParameterValue::Text(values.get(input).ok_or(Unmade::Missing)?.clone()));
+    let input =
+        |input: &InputRef| Ok::<_, Unmade>(ParameterValue::Text(values.get(input).ok_or(Unmade::Missing)?.clone()));
+    let exchanged = |token: &TokenSource| match token.service_account() {
+        Some(account) => Ok(ParameterValue::Text(fresh.tokens.get(account).ok_or(Unmade::Missing)?.clone())),
+        None => input(token.input().ok_or(Unmade::Missing)?),
+    };
     let mut standard = match &checked.grant {
         Grant::RefreshToken { .. } => return Err(Unmade::Missing),
         Grant::JwtBearer { signer, terms } => {
@@ -135,14 +140,11 @@ fn first(
         Grant::TokenExchange(exchange) => {
             let mut standard = vec![
                 ("grant_type", text("urn:ietf:params:oauth:grant-type:token-exchange")),
-                ("subject_token", input(exchange.subject.input().ok_or(Unmade::Missing)?)?),
+                ("subject_token", exchanged(&exchange.subject)?),
                 ("subject_token_type", text(&exchange.subject_type)),
             ];
             if let Some((token, type_)) = &exchange.actor {
-                standard.extend([
-                    ("actor_token", input(token.input().ok_or(Unmade::Missing)?)?),
-                    ("actor_token_type", text(type_)),
-                ]);
+                standard.extend([("actor_token", exchanged(token)?), ("actor_token_type", text(type_))]);
             }
             standard.extend(exchange.requested_type.as_deref().map(|type_| ("requested_token_type", text(type_))));
             standard

@@ -1,21 +1,14 @@
 //! What the schema has and this version doesn't carry out yet: refused with a sentence, never half done.
 
-use super::{observed::Problem, upstream};
-use crate::api::{OAuthCredentialSpec, ProviderSpec, Reason, RevocationPolicy};
+use super::observed::Problem;
+use crate::api::{OAuthCredentialSpec, Reason, RevocationPolicy};
 
 /// Refuses what this version can't do.
-pub fn refuse(spec: &OAuthCredentialSpec, provider: &ProviderSpec) -> Result<(), Problem> {
+pub fn refuse(spec: &OAuthCredentialSpec) -> Result<(), Problem> {
     let grant = &spec.grant;
-    let tls = provider.tls.as_ref();
     let wanted = [
         (grant.authorization_code.is_some(), "grant.authorizationCode", "use refreshToken"),
         (grant.device_code.is_some(), "grant.deviceCode", "use refreshToken"),
-        (
-            upstream::exchanged(spec).any(|token| token.service_account_ref.is_some()),
-            "tokenExchange from a serviceAccountRef",
-            "use secretRef or credentialRef",
-        ),
-        (tls.is_some_and(|tls| tls.ca_config_map_ref.is_some()), "tls.caConfigMapRef", "use tls.caSecretRef"),
         (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),
         (spec.revocation_policy == RevocationPolicy::OnDelete, "revocationPolicy OnDelete", "leave it out"),
     ];

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
-    checked::{Checked, Grant, InputRef, TokenSource},
+    checked::{Checked, Grant, InputKind, InputRef, TokenSource},
     observed::Problem,
 };
 use crate::api::{OAuthCredentialSpec, OAuthCredentialStatus, Reason, SubjectToken};
@@ -43,7 +43,7 @@ pub fn token_key(spec: &OAuthCredentialSpec) -> Option<&str> {
 /// Where another credential's access token is.
 fn input(namespace: &str, name: &str, spec: &OAuthCredentialSpec) -> Option<InputRef> {
     let key = token_key(spec)?.to_owned();
-    Some(InputRef { namespace: namespace.into(), name: spec.output_name(name), key })
+    Some(InputRef { kind: InputKind::Secret, namespace: namespace.into(), name: spec.output_name(name), key })
 }
 
 /// Every key that the credential `name` reads of others' outputs; `look` knows the specs of its namespace.

@@ -79,7 +79,7 @@ pub fn validate(
     provider: &GivenProvider<'_>,
     limits: &Limits,
 ) -> Checks<Checked> {
-    unsupported::refuse(spec, provider.spec)?;
+    unsupported::refuse(spec)?;
     let own: Arc<str> = namespace.into();
     let shared: Arc<str> = provider.namespace.into();
     let client = client::client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
@@ -121,7 +121,7 @@ pub fn validate(
 }
 
 fn input(namespace: &Arc<str>, key: &SecretKeyRef) -> InputRef {
-    InputRef { namespace: namespace.clone(), name: key.name.0.clone(), key: key.key.0.clone() }
+    InputRef::secret(namespace, key)
 }
 
 fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
@@ -164,10 +164,11 @@ fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
 }
 
 fn token_source(token: &SubjectToken, namespace: &Arc<str>) -> Checks<TokenSource> {
-    match (&token.secret_ref, &token.credential_ref) {
-        (Some(key), _) => Ok(TokenSource::Input(input(namespace, key))),
-        (None, Some(credential)) => Ok(TokenSource::Credential(credential.name.0.clone())),
-        (None, None) => Err(invalid(
+    match (&token.secret_ref, &token.credential_ref, &token.service_account_ref) {
+        (Some(key), ..) => Ok(TokenSource::Input(input(namespace, key))),
+        (None, Some(credential), _) => Ok(TokenSource::Credential(credential.name.0.clone())),
+        (None, None, Some(account)) => Ok(TokenSource::ServiceAccount(client::service_account(account, namespace))),
+        (None, None, None) => Err(invalid(
             "A token to exchange comes from exactly one of secretRef, serviceAccountRef and credentialRef.",
         )),
     }

@@ -165,6 +165,67 @@ async fn an_assertion_is_the_grant() {
     assert!(!operator.log().contains(&inner), "the key is in the log");
 }
 
+/// RFC 8693, with the cluster's own word for the subject and another account's for the actor.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_accounts_token_is_exchanged() {
+    let namespace = Cluster::shared().await.namespace("assertion-exchange").await;
+    let standin = Standin::start(Hover::default()).await;
+    let mut operator = Operator::start(&namespace, &["--allow-insecure-http", "--log-level=trace"]).await;
+    allow_tokens(&namespace).await;
+    answers(&standin, 3);
+    let own = claims(&token_of(&namespace).await)["aud"][0].as_str().unwrap().to_owned();
+    let exchanged = |subject: &str| {
+        credential(
+            "exchanged",
+            &standin,
+            &format!(
+                "  client: {{id: exchanger, authentication: none}}\n  grant:\n    tokenExchange:\n      subjectToken: {{serviceAccountRef: {{name: reports, audiences: [\"{subject}\"]}}}}\n      subjectTokenType: urn:ietf:params:oauth:token-type:jwt\n      actorToken: {{serviceAccountRef: {{name: helper, audiences: [acme]}}}}\n      actorTokenType: urn:ietf:params:oauth:token-type:jwt\n  parameters: [{{name: audience, value: downstream}}]"
+            ),
+        )
+    };
+    namespace.apply(&account("acme")).await;
+    namespace.apply(&exchanged(&own)).await;
+    let refused = namespace.reason("exchanged", ConditionType::Stalled, "NotAllowed").await;
+    assert!(refused.message(ConditionType::Stalled).contains("an audience of the API server itself"));
+    namespace.apply(&exchanged("acme")).await;
+    namespace
+        .credential_until("exchanged", "told of the other account", crate::support::SOON, |credential| {
+            credential
+                .message(ConditionType::Stalled)
+                .contains("The ServiceAccount helper doesn't allow the audience acme")
+        })
+        .await;
+    assert!(standin.requests().is_empty(), "nothing was sent");
+    namespace.apply(&account("acme").replace("name: reports", "name: helper")).await;
+    namespace.ready("exchanged").await;
+    namespace.request_refresh("exchanged", "2026-01-01T00:00:00Z").await;
+    namespace.revision("exchanged", 2, crate::support::SOON).await;
+    // The tokens are others each time, and mean the same: no request is made for that alone.
+    operator.restart().await;
+    namespace.request_refresh("exchanged", "2026-01-01T00:00:01Z").await;
+    namespace.revision("exchanged", 3, crate::support::SOON).await;
+
+    let requests = standin.requests();
+    assert_eq!(requests.len(), 3);
+    let mut tokens = std::collections::BTreeSet::new();
+    for request in &requests {
+        let form = form(request);
+        assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:token-exchange");
+        assert_eq!(form["audience"], "downstream");
+        for (name, account) in [("subject", "reports"), ("actor", "helper")] {
+            let token = form[&format!("{name}_token")].clone();
+            assert_eq!(form[&format!("{name}_token_type")], "urn:ietf:params:oauth:token-type:jwt");
+            assert_eq!(claims(&token)["aud"], json!(["acme"]));
+            assert_eq!(claims(&token)["sub"], format!("system:serviceaccount:{}:{account}", namespace.name));
+            tokens.insert(token);
+        }
+    }
+    assert_eq!(tokens.len(), 6, "new ones for each request");
+    for token in tokens {
+        assert!(!operator.log().contains(token.rsplit('.').next().unwrap()), "a signature is in the log");
+    }
+}
+
 /// A client secret that is being replaced: each is tried, the one that works is remembered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fallback_secret_serves_when_the_first_is_refused() {

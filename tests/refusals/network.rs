@@ -60,6 +60,19 @@ impl Server {
         case.cure = vec![self.ca_secret(&own)];
         case
     }
+
+    /// The same with a CA ConfigMap of its own, that isn't there if there is no text for it.
+    fn case_of_config_map(&self, name: &'static str, text: Option<&str>, expect: Expect) -> Case {
+        let reference = json!({"caSecretRef": null, "caConfigMapRef": {"name": name, "key": "ca.crt"}});
+        let mut case = self.case(name, &json!({"provider": {"tls": reference}}), expect);
+        case.given.extend(text.map(|text| config_map(name, text)));
+        case.cure = vec![config_map(name, &self.ca)];
+        case
+    }
+}
+
+fn config_map(name: &str, ca: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": ca}})
 }
 
 async fn prepare(name: &str, flags: &[&str]) -> (Namespace, Server, Operator) {
@@ -130,6 +143,20 @@ async fn servers_that_are_not_the_ones_they_should_be() {
             "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----",
             Expect::stalled("InvalidSpec", &["The provider's tls.caSecretRef", "is no certificate"]),
         ),
+        server.case_of_config_map(
+            "no-config-map",
+            None,
+            Expect::retried(
+                "SourceSecretNotFound",
+                &["The ConfigMap no-config-map doesn't exist", "create it, or correct the reference"],
+            ),
+        ),
+        server.case_of_config_map(
+            "config-map-no-pem",
+            Some("hunter2"),
+            Expect::stalled("InvalidSpec", &["The provider's tls.caConfigMapRef", "no PEM certificate"]),
+        ),
+        server.case_of_config_map("config-map-another-ca", Some(&other.ca), untrusted()),
         server.case(
             "no-tls",
             &at(&plain.token_url().replace("http:", "https:")),

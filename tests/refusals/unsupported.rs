@@ -26,26 +26,9 @@ async fn every_feature_that_is_not_there_yet_is_named() {
     let grant = |name: &'static str, member: &str, content: Value, instead: &str| {
         case(name, json!({"grant": {"clientCredentials": null, member: content}}), &format!("grant.{member}"), instead)
     };
-    let key = json!({"name": "k", "key": "k"});
-    let subject = json!({
-        "subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}},
-        "subjectTokenType": "urn:a",
-    });
     let cases = [
         grant("code", "authorizationCode", json!({}), "use refreshToken"),
         grant("device", "deviceCode", json!({}), "use refreshToken"),
-        case(
-            "exchange",
-            json!({"grant": {"clientCredentials": null, "tokenExchange": subject}}),
-            "tokenExchange from a serviceAccountRef",
-            "use secretRef or credentialRef",
-        ),
-        case(
-            "config-map",
-            json!({"provider": {"tls": {"caConfigMapRef": key}}}),
-            "tls.caConfigMapRef",
-            "use tls.caSecretRef",
-        ),
         case(
             "restart",
             json!({"rolloutRestart": [{"kind": "Deployment", "name": "a"}]}),
@@ -76,7 +59,6 @@ async fn promised_manifests_say_what_they_lack() {
 
     let lacking = [
         ("hover-consented", "grant.authorizationCode"),
-        ("exchanged", "tokenExchange from a serviceAccountRef"),
         ("tv", "grant.deviceCode"),
         ("registry", "grant.authorizationCode"),
         ("many", "grant.authorizationCode"),

@@ -61,6 +61,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [list, watch]
+# Authorities of token servers.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch]
 {{- end -}}
 
 {{/* What it reads of the cluster whatever it serves. */}}

@@ -97,6 +97,11 @@ fn issuers_are_shared_only_under_the_same_rules() {
     let ranges = vec!["10.0.0.0/8".parse().unwrap()];
     let internal = Issuer { allowed_addresses: ranges, ..issuer("a") };
     assert_eq!(discoveries.metadata(&internal), None);
-    let ca = crate::credential::checked::InputRef { namespace: "x".into(), name: "ca".into(), key: "ca.crt".into() };
+    let ca = crate::credential::checked::InputRef {
+        kind: crate::credential::checked::InputKind::Secret,
+        namespace: "x".into(),
+        name: "ca".into(),
+        key: "ca.crt".into(),
+    };
     assert_eq!(discoveries.metadata(&Issuer { ca: Some(ca), ..issuer("a") }), None);
 }

@@ -139,12 +139,8 @@ pub(super) fn refuse_speechless(grant: &Grant, client: &ClientSource) -> Checks<
 
 /// A token for the API server itself would be a login to the cluster, sent to somebody else.
 pub(super) fn refuse_api_audiences(grant: &Grant, client: &ClientSource, own: &[String]) -> Checks<()> {
-    let of_grant = match grant {
-        Grant::JwtBearer { signer, .. } => Some(signer),
-        _ => None,
-    };
-    for signer in client.signer.iter().chain(of_grant) {
-        let Signer::ServiceAccount(account) = signer else { continue };
+    let of_client = client.signer.as_ref().and_then(Signer::service_account);
+    for account in of_client.into_iter().chain(grant.service_account_tokens()) {
         let refuse = |message: String| Err(Problem::stalled(Reason::NotAllowed, message));
         if own.is_empty() {
             return refuse("The operator doesn't know the API server's own audiences, so it requests no tokens of ServiceAccounts: have it started with --api-server-audience.".to_owned());

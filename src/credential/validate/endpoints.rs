@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Checks, GivenProvider, input, invalid};
+use super::{Checks, GivenProvider, invalid};
 use crate::{
     api::OAuthCredentialSpec,
-    credential::checked::{InputRef, Issuer},
+    credential::{
+        checked::{InputRef, Issuer},
+        references,
+    },
     oauth::discovery,
 };
 
@@ -70,8 +73,7 @@ fn endpoint(url: &str) -> Checks<Url> {
 
 /// Where the authorities that the provider names are.
 pub(super) fn ca(provider: &GivenProvider<'_>) -> Option<InputRef> {
-    let key = provider.spec.tls.as_ref()?.ca_secret_ref.as_ref()?;
-    Some(input(&Arc::from(provider.namespace), key))
+    references::authorities(provider.spec, &Arc::from(provider.namespace))
 }
 
 pub(super) fn allowed_addresses(ranges: &[String]) -> Checks<Vec<IpNet>> {

@@ -133,12 +133,9 @@ fn a_requests_own_authentication() {
 #[test]
 fn what_this_version_does_not_do() {
     let none = || json!({});
-    let exchange = json!({"tokenExchange": {"subjectToken": {"serviceAccountRef": {"name": "a", "audiences": ["b"]}}, "subjectTokenType": "jwt"}});
     for (spec, provider, what) in [
         (json!({"grant": {"authorizationCode": {}}}), none(), "grant.authorizationCode"),
         (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
-        (json!({"grant": exchange}), none(), "tokenExchange from a serviceAccountRef"),
-        (none(), json!({"tls": {"caConfigMapRef": key("ca")}}), "tls.caConfigMapRef"),
         (json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), none(), "rolloutRestart"),
         (json!({"revocationPolicy": "OnDelete"}), none(), "revocationPolicy"),
     ] {

@@ -27,6 +27,30 @@ fn read(value: &[u8]) -> Result<String, Problem> {
     Ok(values["k"].expose().to_owned())
 }
 
+/// White space around a JSON object is nobody's, so it doesn't matter; in a text that only looks like one it does.
+#[test]
+fn a_json_key_may_end_with_a_line_break() {
+    assert_eq!(read(b"{\"kty\": \"EC\"}\n").unwrap(), "{\"kty\": \"EC\"}");
+    assert!(read(b"{not json\n").unwrap_err().message.contains("ends with a line break"));
+    assert_eq!(read(b"{not json").unwrap(), "{not json");
+}
+
+#[test]
+fn a_config_map_is_named_as_one() {
+    let data = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let found = |data| Ok(Some(ConfigMap { data: Some(data), ..ConfigMap::default() }));
+    let of = |config_map| public_values("authorities", config_map, ["ca.crt"]).remove("ca.crt").unwrap();
+    assert_eq!(of(found(data("ca.crt", "pem"))).unwrap().expose(), "pem");
+    for (config_map, says) in [
+        (found(data("other", "pem")), "The ConfigMap authorities has no key ca.crt"),
+        (found(data("ca.crt", "")), "The key ca.crt of the ConfigMap authorities is empty"),
+        (Ok(None), "The ConfigMap authorities doesn't exist"),
+        (Err(missing("it is forbidden".to_owned())), "it is forbidden"),
+    ] {
+        assert!(of(config_map).unwrap_err().message.contains(says), "{says}");
+    }
+}
+
 #[test]
 fn values_are_text_as_it_stands() {
     for good in ["v", " v ", "a\nb", "-----BEGIN\nx\n-----END\n", "ü", "\t"] {
