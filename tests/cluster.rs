@@ -30,6 +30,8 @@ mod manifests;
 mod output;
 #[path = "cluster/process.rs"]
 mod process;
+#[path = "cluster/revocation.rs"]
+mod revocation;
 #[path = "cluster/shapes.rs"]
 mod shapes;
 #[path = "cluster/state.rs"]

@@ -167,6 +167,7 @@ pub enum RevocationPolicy {
     validation = Rule::new("has(self.provider) != has(self.providerRef)").message("a credential takes exactly one of provider (inline) and providerRef"),
     validation = Rule::new("!has(self.provider) || !has(self.provider.client)").message("an inline provider has no client: write spec.client instead of spec.provider.client"),
     validation = Rule::new("!has(self.additionalTokens) || !has(self.provider) || !has(self.provider.refreshTokens) || !has(self.provider.refreshTokens.revokesAccessToken) || !self.provider.refreshTokens.revokesAccessToken").message("additionalTokens can't be had from a provider with refreshTokens.revokesAccessToken: each refresh would kill the token before"),
+    validation = Rule::new("!has(self.revocationPolicy) || self.revocationPolicy == 'Never' || has(self.grant.refreshToken) || has(self.grant.authorizationCode) || has(self.grant.deviceCode) || has(self.grant.password)").message("revocationPolicy OnDelete revokes what the operator keeps, and for this grant it keeps nothing: leave it out"),
     validation = Rule::new("!has(self.additionalTokens) || self.additionalTokens.size() == 0 || has(self.grant.refreshToken) || has(self.grant.authorizationCode) || has(self.grant.deviceCode) || has(self.grant.password)").message("additionalTokens come from one refresh token, which this grant has not: write a credential for each token instead"),
 )]
 pub struct OAuthCredentialSpec {

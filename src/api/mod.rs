@@ -44,5 +44,7 @@ pub const FIELD_MANAGER: &str = "oauth-operator";
 pub const CREDENTIAL_LABEL: &str = "oauth-operator.dev/credential";
 /// Annotation on a credential: an RFC 3339 time; each new value asks for one refresh.
 pub const REFRESH_REQUESTED_AT: &str = "oauth-operator.dev/refresh-requested-at";
+/// Finalizer of a credential whose tokens are revoked when it is deleted.
+pub const FINALIZER: &str = "oauth-operator.dev/revoke";
 /// Of a ServiceAccount: the audiences, with commas between, for which credentials may have tokens of it.
 pub const ALLOWED_AUDIENCES: &str = "oauth-operator.dev/allowed-audiences";

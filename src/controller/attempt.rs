@@ -42,20 +42,20 @@ pub struct Sending<'a> {
 
 /// Until when bytes may leave: both clocks must be before their own end.
 #[derive(Clone, Copy, Debug)]
-struct Fence {
+pub(super) struct Fence {
     until: Moment,
 }
 
 impl Fence {
     /// The earlier of now + 5 s and the end of the Lease's renewal, less its margin. None: this process doesn't lead.
-    fn close_by(leadership: &Leadership, now: Moment) -> Option<Self> {
+    pub(super) fn close_by(leadership: &Leadership, now: Moment) -> Option<Self> {
         let renewal = leadership.held_at(now)?;
         let boot = now.boot.plus(FENCE).min(renewal.valid_until);
         let wall = later(now.wall, FENCE).min(renewal.valid_until_wall);
         Some(Self { until: Moment { wall, boot } })
     }
 
-    fn is_open(self, now: Moment) -> bool {
+    pub(super) fn is_open(self, now: Moment) -> bool {
         now.boot < self.until.boot && now.wall < self.until.wall
     }
 }
@@ -156,7 +156,7 @@ impl Controller {
 
     /// Writes the state under its precondition. What was written is what is remembered.
     #[tracing::instrument(level = "debug", skip_all)]
-    async fn write_state(&self, key: &Key, write: Write) -> Event<Why> {
+    pub(super) async fn write_state(&self, key: &Key, write: Write) -> Event<Why> {
         let Ok(secret) = state::write(&write.record, &key.namespace, &key.name) else {
             return Event::WriteRefused(Why::Problem(refused(Fault::Invalid)));
         };

@@ -10,7 +10,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
     core::{ApiResource, PartialObjectMeta},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::key::Key;
 use crate::{
@@ -161,6 +161,21 @@ impl Cluster {
             Preconditions { uid: Some(uid.to_owned()), resource_version: resource_version.map(str::to_owned) };
         let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         answered(self.secrets(&key.namespace).delete(&key.name, &parameters).await).map(drop)
+    }
+
+    /// Replaces a credential's finalizers, if it is still at this version. Gives the new one.
+    pub async fn patch_finalizers(
+        &self,
+        key: &Key,
+        uid: &str,
+        resource_version: &str,
+        finalizers: &[&str],
+    ) -> Answer<String> {
+        let metadata = json!({"uid": uid, "resourceVersion": resource_version, "finalizers": finalizers});
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let patched = self.credentials(&key.namespace).patch_metadata(&key.name, &parameters, &patch).await;
+        answered(patched).map(|object| object.metadata.resource_version.unwrap_or_default())
     }
 
     /// Merges `patch` into a credential's status. It carries the resourceVersion that it was made for. Gives the new one.

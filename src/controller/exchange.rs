@@ -20,7 +20,7 @@ use crate::{
     api::Reason,
     credential::{
         assertion::{Fresh, Unmade},
-        checked::{CertificateSource, Checked, InputKind, InputValues},
+        checked::{CertificateSource, Checked, InputKind, InputValues, Revocation},
         decide::{Exchange, Starts, after_refusal},
         failed::{self, Why},
         legs,
@@ -204,6 +204,9 @@ impl Controller {
             let ended = self.carry_out(attempt, sending).await;
             if let Ended::Issued { .. } = &ended {
                 self.note_working_secret(key, checked, &values, secret, &view.asked_under);
+                if checked.revocation != Revocation::Never {
+                    self.memory().hold_working_values(key, values.clone());
+                }
             }
             let Ended::NotSpent { why: Why::Request(failure), state } = &ended else { return Ok((ended, base)) };
             if let Some((_, resource_version)) = state {
@@ -345,7 +348,7 @@ impl Controller {
     }
 }
 
-fn identity(certificate: &CertificateSource, values: &InputValues) -> Result<Arc<Identity>, Why> {
+pub(super) fn identity(certificate: &CertificateSource, values: &InputValues) -> Result<Arc<Identity>, Why> {
     let pem = |input| values.get(input).map_or("", |pem| pem.expose()).as_bytes();
     let identity = Identity::parse(pem(&certificate.chain), pem(&certificate.key));
     let identity = identity.and_then(|identity| identity.check(Timestamp::now()).map(|()| identity));

@@ -12,7 +12,11 @@ use tracing::Span;
 use super::key::{InputKey, Key};
 use crate::{
     clock::BootTime,
-    credential::{checked::InputRef, observed::Problem, record::StateRecord},
+    credential::{
+        checked::{InputRef, InputValues},
+        observed::Problem,
+        record::StateRecord,
+    },
     oauth::{tls::Roots, values::SecretText},
     secrets::state::StateError,
 };
@@ -42,6 +46,7 @@ pub struct Memory {
     faults: HashMap<Key, u32>,
     roots: HashMap<[u8; 32], Arc<Roots>>,
     traces: HashMap<Key, Span>,
+    working_values: HashMap<Key, InputValues>,
     working_secrets: HashMap<Key, (String, InputRef)>,
 }
 
@@ -111,6 +116,16 @@ impl Memory {
         self.working_secrets.get(credential).filter(|(under, _)| under == inputs).map(|(_, secret)| secret)
     }
 
+    /// The input values that last brought a token, of a credential whose tokens are to be revoked: it often goes together with
+    /// its Secrets.
+    pub fn working_values(&self, credential: &Key) -> Option<&InputValues> {
+        self.working_values.get(credential)
+    }
+
+    pub fn hold_working_values(&mut self, credential: &Key, values: InputValues) {
+        self.working_values.insert(credential.clone(), values);
+    }
+
     pub fn hold_working_secret(&mut self, credential: &Key, secret: Option<(String, InputRef)>) {
         match secret {
             Some(secret) => self.working_secrets.insert(credential.clone(), secret),
@@ -134,6 +149,7 @@ impl Memory {
         self.faults.remove(credential);
         self.traces.remove(credential);
         self.working_secrets.remove(credential);
+        self.working_values.remove(credential);
     }
 
     /// Forgets everything that another leader may have changed.

@@ -16,6 +16,7 @@ mod publish;
 mod queue;
 mod read;
 mod report;
+mod revoke;
 pub mod run;
 mod seen;
 mod store;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Controller,
-    effects::Answer,
+    effects::{Answer, Fault},
     exchange::Exchanged,
     gate::{LaneId, Rate},
     key::Key,
@@ -16,16 +16,19 @@ use super::{
     report::expiry,
 };
 use crate::{
-    api::RateLimit,
+    api::{RateLimit, Reason},
     credential::{
         checked::Checked,
         decide::{Exchange, Plan, decide},
         legs,
-        observed::OutputSeen,
+        observed::{OutputSeen, Problem},
         report::{Outcome, Pass, is_repeated, whole_seconds},
         rotation::Keeps,
     },
 };
+
+/// Where a finalizer is asked for, and may not be set.
+const FORBIDDEN_FINALIZER: &str = "The operator may not set the finalizer that revocationPolicy OnDelete needs: grant it patch on oauthcredentials, or leave out revocationPolicy.";
 
 /// Reads and repairs that one pass makes at most, before it lets others go first.
 const MOST_STEPS: usize = 8;
@@ -63,8 +66,17 @@ impl Controller {
                 return Ok(Next::Gone);
             };
             if prepared.seen.deleting {
-                self.gate.leave(key);
-                return Ok(Next::At(None));
+                return self.let_go(key, &prepared, seat).await;
+            }
+            // Before a token is asked for that would have to be revoked.
+            match self.hold(key, &prepared).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(Fault::Forbidden) => {
+                    let problem = Problem::stalled(Reason::NotAllowed, FORBIDDEN_FINALIZER);
+                    return self.settle(key, &prepared, Outcome::Held(problem), None).await;
+                }
+                Err(fault) => return Err(fault),
             }
             let step = match &prepared.checked {
                 Err(problem) => {
@@ -215,7 +227,7 @@ impl Controller {
 }
 
 /// Where a credential's exchanges queue. None: the endpoint isn't known.
-fn lane(checked: &Checked, refreshes: bool) -> Option<LaneId> {
+pub(super) fn lane(checked: &Checked, refreshes: bool) -> Option<LaneId> {
     let limit = checked.rate_limit.as_ref().and_then(|(name, limit)| Some((name.clone(), rate(limit)?)));
     Some(LaneId { origin: checked.origin(refreshes)?, limit })
 }

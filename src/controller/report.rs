@@ -81,14 +81,7 @@ impl Controller {
         let find = |status: &OAuthCredentialStatus, type_| {
             status.conditions.iter().find(|condition| condition.type_ == type_).cloned()
         };
-        let about = ObjectReference {
-            api_version: Some(format!("{GROUP}/v1alpha1")),
-            kind: Some("OAuthCredential".to_owned()),
-            namespace: Some(key.namespace.to_string()),
-            name: Some(key.name.to_string()),
-            uid: Some(seen.uid.to_string()),
-            ..ObjectReference::default()
-        };
+        let about = about(key, seen);
         for type_ in [ConditionType::Ready, ConditionType::Refreshed, ConditionType::RefreshTokenExpiring] {
             let (was, is) = (find(before, type_), find(after, type_));
             let Some(is) = is else { continue };
@@ -104,6 +97,18 @@ impl Controller {
             self.events.send(about.clone(), kind, reason, is.message);
             return;
         }
+    }
+}
+
+/// What an Event about a credential refers to.
+pub fn about(key: &Key, seen: &CredentialSeen) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some("OAuthCredential".to_owned()),
+        namespace: Some(key.namespace.to_string()),
+        name: Some(key.name.to_string()),
+        uid: Some(seen.uid.to_string()),
+        ..ObjectReference::default()
     }
 }
 

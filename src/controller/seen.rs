@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, NamespaceSelector, OAuthCredentialSpec,
+        CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredentialSpec,
         OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderSpec, REFRESH_REQUESTED_AT,
     },
     credential::fingerprint,
@@ -23,6 +23,9 @@ pub struct CredentialSeen {
     pub resource_version: Box<str>,
     pub created: Timestamp,
     pub deleting: bool,
+    /// When it was deleted, should it be.
+    pub deleted: Option<Timestamp>,
+    pub finalizers: Box<[Box<str>]>,
     pub refresh_requested: Option<Box<str>>,
     spec: Arc<[u8]>,
     status: Box<[u8]>,
@@ -43,6 +46,8 @@ impl CredentialSeen {
             resource_version: metadata.resource_version.unwrap_or_default().into(),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deleting: metadata.deletion_timestamp.is_some(),
+            deleted: metadata.deletion_timestamp.map(|time| time.0),
+            finalizers: metadata.finalizers.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
             // An RFC 3339 time; what is longer can't be one, and would not fit in the status.
             refresh_requested: annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into()),
             spec: bytes("spec").into(),
@@ -64,6 +69,19 @@ impl CredentialSeen {
         next.resource_version = resource_version.into();
         next.note(status);
         next
+    }
+
+    /// The same object with other finalizers, which this process has just written.
+    pub fn with_finalizers(&self, finalizers: &[&str], resource_version: &str) -> Self {
+        let mut next = self.clone();
+        next.finalizers = finalizers.iter().map(|finalizer| (*finalizer).into()).collect();
+        next.resource_version = resource_version.into();
+        next
+    }
+
+    /// Whether it bears our finalizer.
+    pub fn is_held(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| **finalizer == *FINALIZER)
     }
 
     fn note(&mut self, status: &OAuthCredentialStatus) {

@@ -281,6 +281,16 @@ pub enum Scopes {
     Array(Vec<String>),
 }
 
+/// Where tokens are revoked (RFC 7009).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// Not at all.
+    Never,
+    /// At an endpoint that the issuer's metadata, which haven't been read, name.
+    Undiscovered,
+    At(Url),
+}
+
 /// One additional token.
 #[derive(Clone, Debug)]
 pub struct Leg {
@@ -318,6 +328,8 @@ pub struct Checked {
     pub legs: Vec<Leg>,
     /// Whether a refresh sends scope and redirect_uri: only where refreshRequest.mapping names them.
     pub refresh_sends: RefreshSends,
+    /// Where tokens are revoked when the credential is deleted.
+    pub revocation: Revocation,
     /// Where endpoints are to be discovered.
     pub issuer: Option<Issuer>,
     /// The issuer, or the origins of all endpoints that receive a secret.
@@ -342,6 +354,11 @@ pub struct RefreshSends {
 }
 
 impl Checked {
+    /// Whether this is the first refresh token.
+    pub fn is_seed(&self, input: &InputRef) -> bool {
+        matches!(&self.grant, Grant::RefreshToken { seed, .. } if seed == input)
+    }
+
     /// What is sent next: a refresh, where there is a refresh token.
     pub fn request(&self, refreshes: bool) -> &RequestSource {
         if refreshes { &self.refresh } else { &self.first }

@@ -123,7 +123,7 @@ fn publish(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
             let expired = issued.expires_at.is_some_and(|expires| expires <= seen.now);
             let current = output_is(seen, record.revision) && known == record.revision;
             // With its additional tokens, where those are still to come.
-            if legs::missing(rules, seen, record).is_some() && !rules.suspend {
+            if legs::missing(rules, seen, record).is_some() && !rules.suspend || record.revoking.is_some() {
                 return None;
             }
             // A backup that is older than what was published publishes nothing (rule 7).
@@ -311,6 +311,16 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         ));
     }
     let published = newest_published(seen);
+    // Rule 9: what is being revoked is never used again, but what is known of it is.
+    let revoked = record.filter(|record| record.revoking.is_some());
+    if revoked.is_some_and(|record| record.seed_hash.as_ref() == Some(seed_hash) || record.is_spent(seed_hash)) {
+        return hold(Problem::stalled(
+            Reason::AuthorizationRequired,
+            "The refresh token was being revoked when a credential of this name was deleted. Put a new refresh token into the input Secret.",
+        ));
+    }
+    let revoked = revoked.map(StateRecord::emptied);
+    let record = revoked.as_ref().or(record);
     // The former seed is back: what had taken its place was a mistake.
     let restored = record.and_then(|record| record.restored(seed_hash));
     let record = restored.as_ref().or(record);
@@ -363,6 +373,7 @@ fn of_user(
             && record.binding == *inputs.binding
             && record.revision >= published
             && record.intent.is_none()
+            && record.revoking.is_none()
     };
     record.filter(serves).cloned().unwrap_or_else(|| {
         StateRecord::begin(fresh.to_owned(), inputs.binding.clone(), None, user.to_owned(), record, published, seen.now)

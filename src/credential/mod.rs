@@ -18,6 +18,7 @@ pub mod record;
 pub mod references;
 pub mod report;
 pub mod request;
+pub mod revoke;
 pub mod rotation;
 pub mod schedule;
 #[cfg(test)]

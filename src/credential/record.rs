@@ -136,6 +136,8 @@ pub struct StateRecord {
     pub intent: Option<Intent>,
     /// Received for this lineage by another attempt: adopted when the newest token is refused.
     pub candidates: Vec<Candidate>,
+    /// Since when its tokens are being revoked: nothing in it is used any more.
+    pub revoking: Option<Timestamp>,
     /// Received for a lineage that a newer consent replaced: kept to be revoked, never published.
     pub aside: Vec<Candidate>,
     /// The lineage that this one's seed replaced, until this one has brought a token: the seed may be a mistake.
@@ -170,6 +172,7 @@ impl StateRecord {
             binding,
             intent: None,
             candidates: Vec::new(),
+            revoking: None,
             aside: former.map(|former| former.aside.clone()).unwrap_or_default(),
             former: former.filter(|_| seed.is_some()).and_then(Self::that_works).map(Box::new),
         }
@@ -258,6 +261,21 @@ impl StateRecord {
         let at = next.candidates.iter().rposition(|candidate| candidate.received.refresh_token().is_some())?;
         let candidate = next.candidates.remove(at);
         Some(next.with_reply(&candidate.attempt, None, candidate.received))
+    }
+
+    /// The record with none of its tokens: what is left to know of it.
+    pub fn emptied(&self) -> Self {
+        Self {
+            refresh_token: None,
+            previous_refresh_token: None,
+            issued: None,
+            additional: BTreeMap::new(),
+            candidates: Vec::new(),
+            aside: Vec::new(),
+            former: None,
+            intent: None,
+            ..self.clone()
+        }
     }
 
     /// The record without its intent.

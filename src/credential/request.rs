@@ -8,6 +8,8 @@ use super::{
     },
     record::Binding,
 };
+use url::Url;
+
 use crate::oauth::{
     request::{Client, ExtraHeader, ExtraParameter, HeaderValueSource, ParameterValue, RequestShape, TokenRequest},
     values::{ClientSecret, RefreshToken, SecretText},
@@ -55,6 +57,28 @@ pub fn leg_request(
         request.standard.push(scope);
     }
     request.additional = extras(&leg.parameters, values).ok_or(Unmade::Missing)?;
+    Ok(request)
+}
+
+/// The request that revokes a token (RFC 7009 section 2.1): a form, whatever the shape of token requests.
+///
+/// # Errors
+/// As `token_request`'s.
+pub fn revocation_request(
+    checked: &Checked,
+    values: &InputValues,
+    endpoint: &Url,
+    (token, hint): (&SecretText, &str),
+    fresh: &Fresh<'_>,
+) -> Result<TokenRequest, Unmade> {
+    let mut request = request(checked, &checked.refresh, values, fresh)?;
+    request.shape = RequestShape {
+        authentication: request.shape.authentication,
+        basic_encoding: request.shape.basic_encoding,
+        ..RequestShape::default()
+    };
+    request.url = endpoint.clone();
+    request.standard = vec![("token", ParameterValue::Text(token.clone())), ("token_type_hint", text(hint))];
     Ok(request)
 }
 

@@ -1,7 +1,7 @@
 //! What the schema has and this version doesn't carry out yet: refused with a sentence, never half done.
 
 use super::observed::Problem;
-use crate::api::{OAuthCredentialSpec, Reason, RevocationPolicy};
+use crate::api::{OAuthCredentialSpec, Reason};
 
 /// Refuses what this version can't do.
 pub fn refuse(spec: &OAuthCredentialSpec) -> Result<(), Problem> {
@@ -10,7 +10,6 @@ pub fn refuse(spec: &OAuthCredentialSpec) -> Result<(), Problem> {
         (grant.authorization_code.is_some(), "grant.authorizationCode", "use refreshToken"),
         (grant.device_code.is_some(), "grant.deviceCode", "use refreshToken"),
         (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),
-        (spec.revocation_policy == RevocationPolicy::OnDelete, "revocationPolicy OnDelete", "leave it out"),
     ];
     match wanted.into_iter().find(|(wanted, ..)| *wanted) {
         Some((_, what, instead)) => Err(not_yet(what, instead)),

@@ -90,6 +90,7 @@ pub fn validate(
     refuse_overridden(&spec.parameters, provider.spec)?;
 
     let endpoints = endpoints::endpoints(spec, provider)?;
+    let revocation = endpoints::revocation(spec, provider, &endpoints, &grant)?;
     let first_request = provider.spec.token_request.clone().unwrap_or_default();
     let refresh_request = merge_request(&first_request, provider.spec.refresh_request.as_ref());
     let first_response = provider.spec.token_response.clone().unwrap_or_default();
@@ -104,6 +105,7 @@ pub fn validate(
         scopes: scopes(&spec.scopes, array, provider.spec.scope_separator.as_deref()),
         legs: legs(spec, provider.spec, array, &own)?,
         refresh_sends: refresh_sends(provider.spec.refresh_request.as_ref()),
+        revocation,
         issuer: endpoints.issuer,
         servers: endpoints.servers,
         ca: endpoints::ca(provider),

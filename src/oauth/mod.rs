@@ -17,6 +17,7 @@ mod lifetime;
 pub mod reply;
 pub mod request;
 pub mod resolve;
+pub mod revocation;
 pub mod tls;
 pub mod transport;
 pub mod values;

@@ -112,6 +112,8 @@ struct RecordFormat {
     candidates: Vec<CandidateFormat>,
     aside: Vec<CandidateFormat>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoking: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     former: Option<Box<RecordFormat>>,
 }
 
@@ -218,6 +220,7 @@ impl From<&StateRecord> for RecordFormat {
             intent: record.intent.as_ref().map(IntentFormat::from),
             candidates: record.candidates.iter().map(CandidateFormat::from).collect(),
             aside: record.aside.iter().map(CandidateFormat::from).collect(),
+            revoking: record.revoking,
             former: record.former.as_deref().map(|former| Box::new(Self::from(former))),
         }
     }
@@ -241,6 +244,7 @@ impl From<RecordFormat> for StateRecord {
             intent: format.intent.map(Intent::from),
             candidates: format.candidates.into_iter().map(Candidate::from).collect(),
             aside: format.aside.into_iter().map(Candidate::from).collect(),
+            revoking: format.revoking,
             former: format.former.map(|former| Box::new(Self::from(*former))),
         }
     }

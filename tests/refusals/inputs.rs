@@ -258,7 +258,7 @@ async fn providers_are_asked_for_by_kind_and_name() {
             spec: overrides,
             expect: Expect::stalled(
                 "InvalidSpec",
-                &["The provider sets the parameter audience itself", "remove it from spec.parameters"],
+                &["The provider sets the parameter audience itself", "remove it from the credential's parameters"],
             ),
             cure: vec![provider("OAuthProvider", "overridden", &json!({}))],
         },

@@ -35,7 +35,6 @@ async fn every_feature_that_is_not_there_yet_is_named() {
             "rolloutRestart",
             "leave it out",
         ),
-        case("revocation", json!({"revocationPolicy": "OnDelete"}), "revocationPolicy OnDelete", "leave it out"),
     ];
     run_all(&namespace, &cases).await;
     for case in &cases {

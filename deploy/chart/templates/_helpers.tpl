@@ -51,6 +51,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [oauth-operator.dev]
   resources: [oauthcredentials/status]
   verbs: [patch]
+# The finalizer, for revocationPolicy OnDelete alone.
+- apiGroups: [oauth-operator.dev]
+  resources: [oauthcredentials]
+  verbs: [patch]
 # Inputs are read; state and output are written. Kubernetes can't limit list and watch by name.
 - apiGroups: [""]
   resources: [secrets]

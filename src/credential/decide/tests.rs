@@ -235,6 +235,29 @@ fn a_state_and_what_may_be_sent_from_it() {
     }
 }
 
+/// Rule 9: a state that is being revoked is never used, and nothing in it is sent again.
+#[test]
+fn what_is_being_revoked_is_not_adopted() {
+    let revoking = || {
+        case().with(|c| {
+            c.record().revoking = Some(at(1500));
+            (c.now, c.status, c.output) = (4000, OAuthCredentialStatus::default(), OutputSeen::Absent);
+        })
+    };
+    assert_eq!(revoking().says(), "AuthorizationRequired None true");
+    assert_eq!(revoking().with(|c| c.seed = "s").says(), "s of new after 3");
+    let base = |case: Case| match case.plan() {
+        Plan::Exchange(Exchange { base: Some(base), .. }) => base,
+        other => panic!("{other:?}"),
+    };
+    let begun = base(revoking().with(|c| c.seed = "s"));
+    assert!(
+        begun.is_spent(&hash("r0")) && begun.former.is_none() && begun.aside.is_empty() && begun.revoking.is_none()
+    );
+    let user = revoking().with(|c| (c.rules.starts, c.record().seed_hash) = (Starts::Password, Some(hash("r0"))));
+    assert_eq!(user.says(), "password of new after 3");
+}
+
 /// A password can be sent again at any time: whatever speaks against the refresh token begins anew with it.
 #[test]
 fn a_password_begins_anew() {

@@ -7,9 +7,9 @@ use url::Url;
 
 use super::{Checks, GivenProvider, invalid};
 use crate::{
-    api::OAuthCredentialSpec,
+    api::{OAuthCredentialSpec, RevocationPolicy},
     credential::{
-        checked::{InputRef, Issuer},
+        checked::{Grant, InputRef, Issuer, Revocation},
         references,
     },
     oauth::discovery,
@@ -21,6 +21,8 @@ pub(super) struct Endpoints {
     pub token: Option<Url>,
     pub refresh: Option<Url>,
     pub issuer: Option<Issuer>,
+    /// Whether the client shows a certificate (RFC 8705 section 5).
+    pub mutual: bool,
     /// What a grant is bound to: the issuer where it names the endpoints, and the origin of each endpoint that is given.
     pub servers: Vec<String>,
 }
@@ -46,7 +48,6 @@ pub(super) fn endpoints(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>
     let issuer = issuer(provider)?;
     let metadata = provider.metadata.as_deref().filter(|_| issuer.is_some());
     let own = spec.client.as_ref().filter(|client| client.has_material());
-    // RFC 8705 section 5.
     let mutual = own.or(provider.spec.client.as_ref()).is_some_and(|client| client.certificate_secret_ref.is_some());
     let discovered = metadata.map(|metadata| if mutual { &metadata.mtls_token } else { &metadata.token });
     let token = given(provider, |endpoints| endpoints.token.as_deref()).map(endpoint).transpose()?;
@@ -55,7 +56,56 @@ pub(super) fn endpoints(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>
     let origins = token.iter().chain(&refresh).map(origin);
     let servers: BTreeSet<String> = issuer.iter().map(|issuer| issuer.identifier.clone()).chain(origins).collect();
     let token = token.or_else(|| discovered.cloned());
-    Ok(Endpoints { refresh: refresh.or_else(|| token.clone()), token, issuer, servers: servers.into_iter().collect() })
+    Ok(Endpoints {
+        refresh: refresh.or_else(|| token.clone()),
+        token,
+        issuer,
+        mutual,
+        servers: servers.into_iter().collect(),
+    })
+}
+
+/// Where tokens are revoked. They are sent to nobody but whom they came from.
+pub(super) fn revocation(
+    spec: &OAuthCredentialSpec,
+    provider: &GivenProvider<'_>,
+    endpoints: &Endpoints,
+    grant: &Grant,
+) -> Checks<Revocation> {
+    if spec.revocation_policy == RevocationPolicy::Never {
+        return Ok(Revocation::Never);
+    }
+    if !matches!(grant, Grant::RefreshToken { .. } | Grant::Password { .. }) {
+        return Err(invalid(
+            "revocationPolicy OnDelete revokes what the operator keeps, and for this grant it keeps nothing: leave it out.",
+        ));
+    }
+    if let Some(url) = given(provider, |endpoints| endpoints.revocation.as_deref()) {
+        let url = Url::parse(url).map_err(|error| {
+            invalid(format!("The revocation endpoint is not a URL ({error}): correct endpoints.revocation."))
+        })?;
+        let origins = [&endpoints.token, &endpoints.refresh].into_iter().flatten().map(|url| url.origin());
+        return match endpoints.token.is_none() || origins.into_iter().any(|origin| origin == url.origin()) {
+            true => Ok(Revocation::At(url)),
+            false => Err(invalid(
+                "endpoints.revocation is at another origin than the token endpoint, and tokens are sent to no other: correct it, or leave out revocationPolicy.",
+            )),
+        };
+    }
+    if endpoints.issuer.is_none() {
+        return Err(invalid(
+            "revocationPolicy OnDelete needs a revocation endpoint: set endpoints.revocation, or leave it out.",
+        ));
+    }
+    match provider.metadata.as_deref() {
+        None => Ok(Revocation::Undiscovered),
+        Some(metadata) => {
+            let url = if endpoints.mutual { &metadata.mtls_revocation } else { &metadata.revocation };
+            url.clone().map(Revocation::At).ok_or_else(|| {
+                invalid("The issuer's metadata name no revocation endpoint: set endpoints.revocation, or leave out revocationPolicy.")
+            })
+        }
+    }
 }
 
 fn given<'a>(

@@ -5,9 +5,9 @@ use super::*;
 use crate::{
     credential::{
         assertion::{Fresh, ServiceAccountTokens, Unmade, refuse_audiences},
-        checked::{InputValues, ServiceAccountToken},
+        checked::{InputValues, Revocation, ServiceAccountToken},
         record::Binding,
-        request::{binding, leg_request, token_request},
+        request::{binding, leg_request, revocation_request, token_request},
     },
     oauth::{request::Authentication, values::RefreshToken},
 };
@@ -137,7 +137,6 @@ fn what_this_version_does_not_do() {
         (json!({"grant": {"authorizationCode": {}}}), none(), "grant.authorizationCode"),
         (json!({"grant": {"deviceCode": {}}}), none(), "grant.deviceCode"),
         (json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), none(), "rolloutRestart"),
-        (json!({"revocationPolicy": "OnDelete"}), none(), "revocationPolicy"),
     ] {
         let message = refusal(spec.clone(), provider);
         assert!(message.contains("does not carry out") && message.contains(what), "{spec}: {message}");
@@ -455,4 +454,30 @@ fn an_additional_token_is_a_refresh_of_its_own() {
     assert!(sentence.contains("would kill the token before"), "{sentence}");
     let taken = json!({"tokenRequest": {"parameters": [{"name": "resource", "value": "x"}]}});
     assert!(refusal(spec, taken).contains("sets the parameter resource itself"));
+}
+
+/// Tokens are revoked where they came from, and nowhere else.
+#[test]
+fn tokens_are_revoked_at_their_own_server() {
+    let spec = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}, "revocationPolicy": "OnDelete"});
+    let endpoints = |revocation: &str| json!({"endpoints": {"token": "https://id.example/token", "refresh": "https://r.example/r", "revocation": revocation}});
+    let at = |url: &str| Revocation::At(Url::parse(url).unwrap());
+    for url in ["https://id.example/revoke", "https://r.example/revoke"] {
+        assert_eq!(check(spec.clone(), endpoints(url)).unwrap().revocation, at(url));
+    }
+    let never = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
+    assert_eq!(check(never, endpoints("https://id.example/revoke")).unwrap().revocation, Revocation::Never);
+    let issuer = json!({"issuer": "https://id.example", "endpoints": null});
+    assert_eq!(check(spec.clone(), issuer).unwrap().revocation, Revocation::Undiscovered);
+    assert!(refusal(spec.clone(), endpoints("https://other.example/revoke")).contains("sent to no other"));
+    assert!(refusal(spec.clone(), json!({})).contains("needs a revocation endpoint"));
+    assert!(refusal(json!({"revocationPolicy": "OnDelete"}), json!({})).contains("keeps nothing"));
+
+    let checked = check(spec, endpoints("https://id.example/revoke")).unwrap();
+    let tokens = ServiceAccountTokens::new();
+    let (endpoint, token) = (Url::parse("https://id.example/revoke").unwrap(), SecretText::new("t"));
+    let request =
+        revocation_request(&checked, &InputValues::new(), &endpoint, (&token, "refresh_token"), &fresh(&tokens));
+    let body = request.unwrap().encode().unwrap().body().to_vec();
+    assert_eq!(String::from_utf8(body).unwrap(), "token=t&token_type_hint=refresh_token&client_id=c");
 }

@@ -64,7 +64,7 @@ prop_compose! {
             refresh_token: now.map(RefreshToken::new),
             previous_refresh_token: previous.map(RefreshToken::new),
             additional: issued.iter().map(|issued| ("graph".to_owned(), Issued { leg: "graph".to_owned(), ..issued.clone() })).collect(),
-            issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1, former: None,
+            issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1, revoking: ends[0], former: None,
         }
     }
 }
