@@ -14,8 +14,9 @@ down: ## stop what `make up` started
 
 test: ## formatting, lints, unit and integration tests (a real API server, real OAuth servers)
 	./tests/run
-e2e: ## run the demo as a test
+e2e: ## the demo as a test; then image, chart and kustomization in a real cluster with a kubelet (needs root)
 	./tests/demo/run check
+	./tests/e2e/run
 
 generate: ## write crds/ from the Rust types, the table of docs/catalog.md from deploy/catalog, and what comes of the chart
 	cargo run --bin crdgen -- crds

@@ -225,6 +225,7 @@ where
     K: Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
     S: Sink<K>,
 {
+    metrics.watch_begins(resource);
     let mut events = std::pin::pin!(watcher::watcher(api, Config::default().page_size(PAGE)).default_backoff());
     let mut kept = BTreeSet::new();
     let mut complete = false;

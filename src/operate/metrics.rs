@@ -189,6 +189,11 @@ impl Metrics {
         self.0.lease_renew_failures.inc();
     }
 
+    /// A watch begins: its restarts are counted from zero.
+    pub fn watch_begins(&self, resource: Resource) {
+        let _ = self.0.watch_restarts.get_or_create(&[("resource", resource.as_str())]);
+    }
+
     /// A watch broke and starts again.
     pub fn watch_restart(&self, resource: Resource) {
         self.0.watch_restarts.get_or_create(&[("resource", resource.as_str())]).inc();
@@ -276,6 +281,7 @@ impl Inner {
         for why in Dropped::ALL {
             let _ = self.events_dropped.get_or_create(&[("reason", why.as_str())]);
         }
+        let _ = self.reconcile_errors.get_or_create(&[("kind", "panic")]);
         let issued = [("outcome", Outcome::Success.as_str()), ("reason", Reason::Issued.as_str())];
         let _ = self.refreshes.get_or_create(&issued);
     }
@@ -320,6 +326,7 @@ mod tests {
         metrics.credentials(3, 2, 1);
         metrics.leader(true);
         metrics.lease_renew_failure();
+        metrics.watch_begins(Resource::Namespaces);
         metrics.watch_restart(Resource::Secrets);
         metrics.reconcile_error("conflict");
         metrics.overdue_refreshes(4);
@@ -344,7 +351,9 @@ mod tests {
             "oauth_operator_expiring_refresh_tokens 5",
             "oauth_operator_leader 1",
             "oauth_operator_lease_renew_failures_total 1",
+            "oauth_operator_watch_restarts_total{resource=\"namespaces\"} 0",
             "oauth_operator_watch_restarts_total{resource=\"secrets\"} 1",
+            "oauth_operator_reconcile_errors_total{kind=\"panic\"} 0",
             "oauth_operator_reconcile_errors_total{kind=\"conflict\"} 1",
             "oauth_operator_events_dropped_total{reason=\"queue_full\"} 1",
         ] {

@@ -1,6 +1,6 @@
-// prepare makes in a directory what a kube-apiserver needs before it starts: a CA and a serving certificate for
-// loopback, the key that signs ServiceAccount tokens, and an administrator's token. A second run changes nothing.
-// It prints two free loopback ports.
+// prepare makes in a directory what a kube-apiserver needs before it starts: a CA, a serving certificate for loopback
+// and for the addresses that are named, a client certificate to show to kubelets, the key that signs ServiceAccount tokens,
+// and an administrator's token. A second run changes nothing. It prints two free loopback ports.
 package main
 
 import (
@@ -23,17 +23,17 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 2 {
-		log.Fatal("usage: prepare DIR")
+	if len(os.Args) < 2 {
+		log.Fatal("usage: prepare DIR [ADDRESS...]")
 	}
 	// The token comes last: where it is, everything is.
 	if _, err := os.Stat(filepath.Join(os.Args[1], "tokens.csv")); err != nil {
-		makeAll(os.Args[1])
+		makeAll(os.Args[1], os.Args[2:])
 	}
 	fmt.Println(freePorts())
 }
 
-func makeAll(dir string) {
+func makeAll(dir string, addresses []string) {
 	ca := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "test cluster CA"},
@@ -53,13 +53,27 @@ func makeAll(dir string) {
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		DNSNames:     []string{"localhost", "kubernetes.default.svc"},
 	}
+	for _, address := range addresses {
+		serving.IPAddresses = append(serving.IPAddresses, net.ParseIP(address))
+	}
+	client := &x509.Certificate{
+		SerialNumber: big.NewInt(3),
+		Subject:      pkix.Name{CommonName: "kube-apiserver-kubelet-client"},
+		NotBefore:    ca.NotBefore,
+		NotAfter:     ca.NotAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
 	caKey := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	servingKey := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	clientKey := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	accountKey := must(rsa.GenerateKey(rand.Reader, 2048)) // RS256, as real clusters sign
 
 	write(dir, "ca.crt", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)))
 	write(dir, "apiserver.crt", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, serving, ca, servingKey.Public(), caKey)))
 	writeKey(dir, "apiserver.key", servingKey)
+	write(dir, "kubelet-client.crt", "CERTIFICATE", must(x509.CreateCertificate(rand.Reader, client, ca, clientKey.Public(), caKey)))
+	writeKey(dir, "kubelet-client.key", clientKey)
 	writeKey(dir, "service-account.key", accountKey)
 	token := fmt.Sprintf("%s,admin,admin,system:masters\n", rand.Text())
 	check(os.WriteFile(filepath.Join(dir, "tokens.csv"), []byte(token), 0o600))
