@@ -8,6 +8,7 @@ use std::{process::ExitCode, sync::Arc};
 use clap::Parser;
 use kube::Config;
 use oauth_operator::{
+    consent,
     controller::{Controller, Settings, run::Parts},
     credential::{fingerprint, record::Holder, validate::Limits},
     oauth::{
@@ -92,8 +93,19 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
         settings: settings(&flags, operator_namespace, &identity, api_audiences),
         max_concurrent_refreshes: flags.max_concurrent_refreshes.into(),
     });
+    let pages = match &flags.public_url {
+        Some(public) => {
+            let listener = TcpListener::bind(flags.listen).await?;
+            tracing::info!(address = %listener.local_addr()?, url = %public, "serving the pages on which people consent");
+            Some(consent::serve(listener, controller.clone(), public.clone(), shutdown.clone()))
+        }
+        None => None,
+    };
     Arc::clone(&controller).run(client, flags.namespaces, readiness, shutdown).await;
 
+    if let Some(pages) = pages {
+        pages.await?;
+    }
     leadership.release();
     if let Some(election) = election {
         election.await?;
@@ -134,8 +146,13 @@ fn settings(flags: &Flags, operator_namespace: String, identity: &str, api_audie
             request_timeout: flags.request_timeout,
             secret_types: flags.allow_secret_types.clone(),
             api_audiences,
+            callback: flags
+                .public_url
+                .as_ref()
+                .map(|public| format!("{}/oauth/callback", public.as_str().trim_end_matches('/'))),
         },
         operator_namespace,
+        public_url: flags.public_url.clone(),
         required_label: flags
             .require_input_label
             .clone()

@@ -12,6 +12,8 @@ mod assertions;
 mod canary;
 #[path = "cluster/certificates.rs"]
 mod certificates;
+#[path = "cluster/consent.rs"]
+mod consent;
 #[path = "cluster/control.rs"]
 mod control;
 #[path = "cluster/counts.rs"]

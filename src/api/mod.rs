@@ -30,7 +30,9 @@ pub use provider::{
 };
 pub use request::{Encoding, Header, Mapping, Method, Parameter, ParameterLocation, Placement, RequestSpec};
 pub use response::{ExpiryUnit, ResponseEncoding, ResponseSpec, SuccessSpec};
-pub use status::{AdditionalTokenStatus, AuthorizationStatus, AuthorizedBy, OAuthCredentialStatus, SecretStatus};
+pub use status::{
+    AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, OAuthCredentialStatus, SecretStatus,
+};
 pub use text::{
     DnsName, DurationOrNever, DurationText, JsonPathText, LongText, NameText, SecretKeyRef, SecretRef, ShortText,
     TemplateText, UrlText,

@@ -169,4 +169,20 @@ pub struct AuthorizationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<super::crd::Time>")]
     pub expiration_time: Option<Timestamp>,
+    /// How the last consent ended that brought nothing. A later one that succeeds takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<AuthorizationFailure>,
+}
+
+/// A consent that brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
+pub struct AuthorizationFailure {
+    #[schemars(length(min = 1, max = 128))]
+    pub reason: String,
+    /// What happened, and what to do next.
+    #[schemars(length(max = 2048))]
+    pub message: String,
+    #[schemars(with = "super::crd::Time")]
+    pub time: Timestamp,
 }

@@ -13,6 +13,7 @@ use crate::{
     credential::{
         decide::FENCE,
         failed::Why,
+        identity::Identity,
         observed::Problem,
         record::{AskedUnder, Issued, StateRecord},
         rotation::{Attempt, Effect, Ended, Event, NoToken, Step, Write},
@@ -38,6 +39,8 @@ pub struct Sending<'a> {
     pub target: Target,
     pub reply: &'a ReplyShape,
     pub asked_under: AskedUnder,
+    /// Where a person's consent is spent: who that may have been.
+    pub consent: Option<&'a Identity>,
 }
 
 /// Until when bytes may leave: both clocks must be before their own end.
@@ -127,19 +130,33 @@ impl Controller {
         tracing::debug!(fence_to_send_us = reply.fence_to_send.as_micros(), "answered");
         let sent_at = reply.sent_at;
         match shape.read(reply.status, &reply.headers, &reply.body, sent_at) {
-            Ok(tokens) => Event::Received(Box::new(Issued {
-                leg: sending.leg.to_owned(),
-                access_token: tokens.access_token,
-                refresh_token: tokens.refresh_token,
-                id_token: tokens.id_token,
-                token_type: tokens.token_type,
-                scope: tokens.scope,
-                obtained_at: sent_at,
-                expires_at: tokens.expires_at,
-                refresh_token_expires_at: tokens.refresh_token_expires_at,
-                response: SecretText::new(tokens.response.expose().to_string()),
-                asked_under: sending.asked_under.clone(),
-            })),
+            Ok(tokens) => {
+                let subject = match sending.consent {
+                    None => None,
+                    Some(identity) => match identity.subject(tokens.id_token.as_ref(), sent_at) {
+                        Ok(subject) => Some(subject),
+                        // Somebody else's tokens: they aren't kept.
+                        Err(problem) => return Event::Failed(NoToken::NotSpent(Why::Problem(problem))),
+                    },
+                };
+                let issued = Box::new(Issued {
+                    leg: sending.leg.to_owned(),
+                    access_token: tokens.access_token,
+                    refresh_token: tokens.refresh_token,
+                    id_token: tokens.id_token,
+                    token_type: tokens.token_type,
+                    scope: tokens.scope,
+                    obtained_at: sent_at,
+                    expires_at: tokens.expires_at,
+                    refresh_token_expires_at: tokens.refresh_token_expires_at,
+                    response: SecretText::new(tokens.response.expose().to_string()),
+                    asked_under: sending.asked_under.clone(),
+                });
+                match subject {
+                    Some(subject) => Event::Consented { issued, subject },
+                    None => Event::Received(issued),
+                }
+            }
             Err(failure) => match shape.salvage(reply.status, &reply.body) {
                 Some(refresh_token) => Event::Salvaged { refresh_token, why: Why::Request(failure) },
                 None => failed(failure),

@@ -17,7 +17,7 @@ use crate::{
     api::{FIELD_MANAGER, OAuthCredential},
     credential::checked::ServiceAccountToken,
     oauth::values::SecretText,
-    secrets::state_name,
+    secrets::{consent::consent_name, state_name},
 };
 
 /// The shortest life of a ServiceAccount token that the API server grants, in seconds. It is used at once.
@@ -153,6 +153,18 @@ impl Cluster {
         let answer = accounts.create_token_request(&token.name, &PostParams::default(), &request).await;
         let status = answered(answer)?.status.ok_or(Fault::Invalid)?;
         Ok(SecretText::new(status.token))
+    }
+
+    /// Reads the Consent Secret of a credential, uncached.
+    pub async fn read_consent(&self, credential: &Key) -> Answer<Option<Secret>> {
+        self.read_secret(&Key::new(&credential.namespace, &consent_name(&credential.name))).await
+    }
+
+    /// Merges `patch` into a Secret. It carries the resourceVersion that it was made for.
+    pub async fn patch_secret(&self, key: &Key, patch: &Value) -> Answer<ObjectMeta> {
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = self.secrets(&key.namespace).patch_metadata(&key.name, &parameters, &Patch::Merge(patch)).await;
+        answered(patched).map(|object| object.metadata)
     }
 
     /// Deletes a Secret, if it is still this very one.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -103,6 +104,7 @@ impl Controller {
                             InputsView::Read { source: SourceView::Tokens(hash), .. } => Some(hash),
                             _ => None,
                         },
+                        authorized: None,
                         issued: &issued,
                         record: None,
                         life: Life::default(),
@@ -308,7 +310,7 @@ impl Controller {
         Attempt::stateful(keeps, base, seen, intent)
     }
 
-    fn sending<'a>(
+    pub(super) fn sending<'a>(
         &self,
         (key, leg): (&'a Key, &'a str),
         checked: &Checked,
@@ -316,6 +318,12 @@ impl Controller {
         values: &InputValues,
         (request, reply): (EncodedRequest, &'a ReplyShape),
     ) -> Result<Sending<'a>, Why> {
+        let target = self.target(checked, values, request.url())?;
+        Ok(Sending { key, leg, request, target, reply, asked_under: view.asked_under.clone(), consent: None })
+    }
+
+    /// Where a request of this credential goes, and as whom.
+    pub(super) fn target(&self, checked: &Checked, values: &InputValues, url: &Url) -> Result<Target, Why> {
         let ca = match &checked.ca {
             Some(input) => Some(self.roots(input.kind, values.get(input).map_or("", |pem| pem.expose()))?),
             None => None,
@@ -325,8 +333,7 @@ impl Controller {
             None => None,
         };
         let allowed_addresses = checked.allowed_addresses.clone();
-        let target = Target { url: request.url().clone(), ca, identity, allowed_addresses };
-        Ok(Sending { key, leg, request, target, reply, asked_under: view.asked_under.clone() })
+        Ok(Target { url: url.clone(), ca, identity, allowed_addresses })
     }
 
     /// The authorities of a PEM text, which is in an object of this kind.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tracing::Span;
 
 use super::key::{InputKey, Key};
@@ -14,11 +15,12 @@ use crate::{
     clock::BootTime,
     credential::{
         checked::{InputRef, InputValues},
+        consent::Mailbox,
         observed::Problem,
         record::StateRecord,
     },
     oauth::{tls::Roots, values::SecretText},
-    secrets::state::StateError,
+    secrets::{consent::ConsentError, state::StateError},
 };
 
 /// A state as it was last read or written.
@@ -37,9 +39,38 @@ pub struct HeldInput {
     pub values: BTreeMap<String, Result<SecretText, Problem>>,
 }
 
+/// A Consent Secret as it was last read.
+#[derive(Clone, Debug)]
+pub struct HeldMailbox {
+    pub uid: String,
+    pub resource_version: String,
+    pub content: Result<Arc<Mailbox>, ConsentError>,
+}
+
+/// Tries to do something for a consent, or to get a device code, that have failed in a row.
+#[derive(Clone, Debug)]
+pub struct Tries {
+    pub failed: i64,
+    pub next: Timestamp,
+    /// Hash of the inputs that they read.
+    pub under: String,
+}
+
+/// How one process polls with a device code.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// The intent under which it polls.
+    pub attempt: String,
+    pub interval: Duration,
+    pub next: Timestamp,
+}
+
 /// The memory.
 #[derive(Default)]
 pub struct Memory {
+    mailboxes: HashMap<Key, HeldMailbox>,
+    tries: HashMap<Key, Tries>,
+    paces: HashMap<Key, Pace>,
     states: HashMap<Key, HeldState>,
     inputs: HashMap<InputKey, HeldInput>,
     intents: HashMap<Key, (String, BootTime)>,
@@ -61,6 +92,41 @@ impl Memory {
 
     pub fn forget_state(&mut self, credential: &Key) {
         self.states.remove(credential);
+    }
+
+    pub fn mailbox(&self, credential: &Key) -> Option<&HeldMailbox> {
+        self.mailboxes.get(credential)
+    }
+
+    pub fn hold_mailbox(&mut self, credential: &Key, mailbox: HeldMailbox) {
+        self.mailboxes.insert(credential.clone(), mailbox);
+    }
+
+    /// Forgets a Consent Secret that is gone.
+    pub fn forget_mailbox(&mut self, credential: &Key) {
+        self.mailboxes.remove(credential);
+    }
+
+    pub fn tries(&self, credential: &Key) -> Option<Tries> {
+        self.tries.get(credential).cloned()
+    }
+
+    pub fn hold_tries(&mut self, credential: &Key, tries: Option<Tries>) {
+        match tries {
+            Some(tries) => self.tries.insert(credential.clone(), tries),
+            None => self.tries.remove(credential),
+        };
+    }
+
+    pub fn pace(&self, credential: &Key) -> Option<Pace> {
+        self.paces.get(credential).cloned()
+    }
+
+    pub fn hold_pace(&mut self, credential: &Key, pace: Option<Pace>) {
+        match pace {
+            Some(pace) => self.paces.insert(credential.clone(), pace),
+            None => self.paces.remove(credential),
+        };
     }
 
     pub fn input(&self, object: &InputKey) -> Option<&HeldInput> {
@@ -145,6 +211,9 @@ impl Memory {
     /// Forgets a credential that is gone.
     pub fn forget(&mut self, credential: &Key) {
         self.states.remove(credential);
+        self.mailboxes.remove(credential);
+        self.tries.remove(credential);
+        self.paces.remove(credential);
         self.intents.remove(credential);
         self.faults.remove(credential);
         self.traces.remove(credential);

@@ -2,7 +2,12 @@
 //! feeds the store, `queue` and `gate` say what is next, `run` ties them together.
 
 mod accounts;
+mod asking;
 mod attempt;
+pub mod browser;
+mod code;
+mod consent;
+mod device;
 mod discovery;
 pub mod effects;
 mod exchange;
@@ -24,7 +29,9 @@ mod watch;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use governor::DefaultDirectRateLimiter;
 use tokio::sync::{Notify, watch as signal};
+use url::Url;
 
 use self::{
     accounts::Accounts, discovery::Discoveries, effects::Cluster, gate::Gate, key::Key, memory::Memory,
@@ -42,6 +49,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where Secrets of ClusterOAuthProviders are.
     pub operator_namespace: String,
+    /// Where people's browsers reach this operator. None: they don't.
+    pub public_url: Option<Url>,
     pub required_label: Option<RequiredLabel>,
     /// Hash of the egress rules: a change is a reason to try again.
     pub settings_hash: String,
@@ -68,6 +77,8 @@ pub struct Controller {
     queue: Mutex<Queue<Key>>,
     queued: Notify,
     turns: Turns,
+    /// Reads that anybody's browser can cause.
+    afresh: DefaultDirectRateLimiter,
     /// Whether every watch has been listed once.
     synced: signal::Sender<bool>,
 }

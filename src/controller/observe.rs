@@ -77,6 +77,7 @@ pub enum SourceView {
     Seed(RefreshToken, String),
     User(String),
     Tokens(String),
+    Consent,
 }
 
 impl View {
@@ -115,6 +116,7 @@ impl View {
                         SourceView::Seed(token, hash) => Source::Seed(token, hash.clone()),
                         SourceView::User(hash) => Source::User(hash.clone()),
                         SourceView::Tokens(hash) => Source::Tokens(hash.clone()),
+                        SourceView::Consent => Source::Consent,
                     },
                 }),
             },
@@ -169,7 +171,7 @@ impl Controller {
                 id,
                 metadata: None,
             };
-            return validate(&key.namespace, &key.name, spec, &self.with_metadata(given), limits);
+            return validate(&key.namespace, &key.name, spec, &self.with_metadata(spec, given), limits);
         };
         let provider_key = ProviderKey::of(&key.namespace, reference);
         let (provider, labels) = {
@@ -206,12 +208,12 @@ impl Controller {
             id: format!("{kind} {}", provider_key.key),
             metadata: None,
         };
-        validate(&key.namespace, &key.name, spec, &self.with_metadata(given), limits)
+        validate(&key.namespace, &key.name, spec, &self.with_metadata(spec, given), limits)
     }
 
     /// With what is known of its issuer. What is wrong with it, `validate` says.
-    fn with_metadata<'a>(&self, provider: GivenProvider<'a>) -> GivenProvider<'a> {
-        let issuer = endpoints::issuer(&provider).ok().flatten();
+    fn with_metadata<'a>(&self, spec: &OAuthCredentialSpec, provider: GivenProvider<'a>) -> GivenProvider<'a> {
+        let issuer = endpoints::issuer(spec, &provider).ok().flatten();
         let metadata = issuer.and_then(|issuer| self.discoveries.metadata(&issuer));
         GivenProvider { metadata, ..provider }
     }
@@ -282,7 +284,7 @@ impl Controller {
         }
     }
 
-    fn inputs_view(&self, key: &Key, checked: &Checked) -> InputsView {
+    pub(super) fn inputs_view(&self, key: &Key, checked: &Checked) -> InputsView {
         if let Some(problem) = self.upstream_problem(key, checked) {
             return InputsView::Problem(problem);
         }
@@ -332,6 +334,7 @@ impl Controller {
                     .collect();
                 tokens.map(|tokens| SourceView::Tokens(RefreshToken::new(tokens.join("\n")).hash(&key.to_string())))
             }
+            Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } => Some(SourceView::Consent),
         };
         match request::binding(checked, &values).zip(source) {
             Some((binding, source)) => InputsView::Read { values, binding, source },

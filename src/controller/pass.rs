@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Controller,
+    consent::Consented,
     effects::{Answer, Fault},
     exchange::Exchanged,
     gate::{LaneId, Rate},
@@ -18,11 +19,12 @@ use super::{
 use crate::{
     api::{RateLimit, Reason},
     credential::{
-        checked::Checked,
+        checked::{Checked, Grant},
+        consent::is_needed,
         decide::{Exchange, Plan, decide},
         legs,
         observed::{OutputSeen, Problem},
-        report::{Outcome, Pass, is_repeated, whole_seconds},
+        report::{Outcome, Pass, PublishedToken, is_repeated, whole_seconds},
         rotation::Keeps,
     },
 };
@@ -94,22 +96,68 @@ impl Controller {
 
     async fn step(&self, key: &Key, prepared: &Prepared, checked: &Checked, seat: &mut Seat) -> Answer<Step> {
         let view = self.view(key, prepared, checked);
+        let later = match self.consent(key, prepared, checked, &view, seat).await? {
+            Consented::Go => return Ok(Step::Go),
+            Consented::Done(next) => return Ok(Step::Done(next)),
+            Consented::ReadInputs => return self.read_what_is_missing(key, prepared, checked, &view).await,
+            Consented::Later(at) => at,
+        };
         let lineage = Uuid::new_v4().to_string();
-        match decide(&checked.rules, &view.observed(prepared, self), &lineage) {
+        let (plan, needs_person) = {
+            let observed = view.observed(prepared, self);
+            let plan = decide(&checked.rules, &observed, &lineage);
+            let needed = is_needed(&plan, &observed);
+            (plan, needed)
+        };
+        let polls = match checked.grant {
+            Grant::DeviceCode { .. } => match self.device(key, prepared, checked, &view, needs_person, seat).await? {
+                Consented::Go => return Ok(Step::Go),
+                Consented::Done(next) => return Ok(Step::Done(next)),
+                Consented::ReadInputs => return self.read_what_is_missing(key, prepared, checked, &view).await,
+                Consented::Later(at) => at,
+            },
+            _ => None,
+        };
+        let later = [later, polls].into_iter().flatten().min();
+        Ok(match self.follow(key, prepared, checked, &view, plan, seat).await? {
+            Step::Done(Next::At(at)) => Step::Done(Next::At([at, later].into_iter().flatten().min())),
+            step => step,
+        })
+    }
+
+    /// Reads the inputs, and has the issuer's metadata read.
+    async fn read_what_is_missing(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+    ) -> Answer<Step> {
+        self.read_inputs(checked, false).await?;
+        match self.discover(key, checked) {
+            true => self.wait_in_line(key, prepared, view).await.map(Step::Done),
+            false => Ok(Step::Go),
+        }
+    }
+
+    async fn follow(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        view: &View,
+        plan: Plan,
+        seat: &mut Seat,
+    ) -> Answer<Step> {
+        match plan {
             Plan::ReadState => self.read_state(key).await.map(|()| Step::Go),
-            Plan::ReadInputs => {
-                self.read_inputs(checked, false).await?;
-                match self.discover(key, checked) {
-                    true => self.wait_in_line(key, prepared, &view).await.map(Step::Done),
-                    false => Ok(Step::Go),
-                }
-            }
+            Plan::ReadInputs => self.read_what_is_missing(key, prepared, checked, view).await,
             Plan::Rest { until } => self.settle(key, prepared, Outcome::Rested, until).await.map(Step::Done),
             Plan::Hold { problem, until } => {
                 self.settle(key, prepared, Outcome::Held(problem), until).await.map(Step::Done)
             }
-            Plan::Publish => self.republish(key, prepared, checked, &view).await,
-            Plan::Exchange(plan) => self.ask(key, prepared, checked, &view, plan, seat).await.map(Step::Done),
+            Plan::Publish => self.republish(key, prepared, checked, view).await,
+            Plan::Exchange(plan) => self.ask(key, prepared, checked, view, plan, seat).await.map(Step::Done),
         }
     }
 
@@ -155,17 +203,7 @@ impl Controller {
                 // Received, saved, and not to be published: the next step says until when.
                 let saved = matches!(outcome, Outcome::Held(_)) && checked.rules.keeps != Keeps::Nothing;
                 let next = match &outcome {
-                    Outcome::Published { token, .. } => {
-                        let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
-                        let expires = token.expires_at.map(whole_seconds);
-                        let ends = token.life.ends.map(whole_seconds);
-                        let repeated = is_repeated(&prepared.status, &token.token_hash);
-                        let policy = &checked.rules.policy;
-                        let main =
-                            policy.after(repeated).refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter);
-                        let legs = token.additional.iter().filter_map(|leg| legs::due_at(policy, leg, jitter));
-                        main.into_iter().chain(legs).min()
-                    }
+                    Outcome::Published { token, .. } => self.next_refresh(prepared, checked, token),
                     Outcome::Failed { retry, .. } => *retry,
                     Outcome::LegFailed { .. } => prepared.status.next_refresh_time,
                     Outcome::Held(_) | Outcome::Rested => None,
@@ -180,8 +218,25 @@ impl Controller {
         }
     }
 
+    /// When the schedule asks for the token after this one.
+    pub(super) fn next_refresh(
+        &self,
+        prepared: &Prepared,
+        checked: &Checked,
+        token: &PublishedToken,
+    ) -> Option<Timestamp> {
+        let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
+        let expires = token.expires_at.map(whole_seconds);
+        let ends = token.life.ends.map(whole_seconds);
+        let repeated = is_repeated(&prepared.status, &token.token_hash);
+        let policy = &checked.rules.policy;
+        let main = policy.after(repeated).refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter);
+        let legs = token.additional.iter().filter_map(|leg| legs::due_at(policy, leg, jitter));
+        main.into_iter().chain(legs).min()
+    }
+
     /// The gate is full, or the issuer is asked: meanwhile Ready still flips at the expiry.
-    async fn wait_in_line(&self, key: &Key, prepared: &Prepared, view: &View) -> Answer<Next> {
+    pub(super) async fn wait_in_line(&self, key: &Key, prepared: &Prepared, view: &View) -> Answer<Next> {
         let flips =
             prepared.seen.is_ready() && prepared.status.expiration_time.is_some_and(|expires| expires <= view.now);
         if flips {
@@ -191,7 +246,13 @@ impl Controller {
     }
 
     /// Records what a pass came to, and says when to look again.
-    async fn settle(&self, key: &Key, prepared: &Prepared, outcome: Outcome, next: Option<Timestamp>) -> Answer<Next> {
+    pub(super) async fn settle(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        outcome: Outcome,
+        next: Option<Timestamp>,
+    ) -> Answer<Next> {
         self.gate.leave(key);
         let until = self.record(key, prepared, outcome, next).await?;
         Ok(Next::At(until))
@@ -212,6 +273,7 @@ impl Controller {
             current: matches!(outcome, Outcome::Published { .. }) || self.is_current(key, prepared),
             outcome,
             next,
+            authorization: self.authorization(key, prepared),
             handled: prepared.seen.refresh_requested.as_deref().filter(|_| attempted),
             output_name: &prepared.output_name,
         };
@@ -227,7 +289,7 @@ impl Controller {
 }
 
 /// Where a credential's exchanges queue. None: the endpoint isn't known.
-pub(super) fn lane(checked: &Checked, refreshes: bool) -> Option<LaneId> {
+pub fn lane(checked: &Checked, refreshes: bool) -> Option<LaneId> {
     let limit = checked.rate_limit.as_ref().and_then(|(name, limit)| Some((name.clone(), rate(limit)?)));
     Some(LaneId { origin: checked.origin(refreshes)?, limit })
 }

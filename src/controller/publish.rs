@@ -19,7 +19,7 @@ use crate::{
         legs,
         lifetimes::Life,
         observed::Problem,
-        record::{Issued, StateRecord},
+        record::{Authorized, Issued, StateRecord},
         report::PublishedToken,
         rotation::Keeps,
     },
@@ -35,6 +35,7 @@ pub struct Publication<'a> {
     pub lineage: &'a str,
     pub revision: i64,
     pub seed_hash: Option<&'a str>,
+    pub authorized: Option<&'a Authorized>,
     pub issued: &'a Issued,
     /// The state that it comes from, where there is one.
     pub record: Option<&'a StateRecord>,
@@ -50,8 +51,9 @@ impl<'a> Publication<'a> {
             Starts::Password => Life::default(),
             _ => Life::of(record, issued, &checked.rules.policy),
         };
-        let seed_hash = record.seed_hash.as_deref();
-        Self { lineage: &record.lineage, revision: record.revision, seed_hash, issued, record: Some(record), life }
+        let (seed_hash, authorized) = (record.seed_hash.as_deref(), record.authorized.as_ref());
+        let (lineage, revision) = (&*record.lineage, record.revision);
+        Self { lineage, revision, seed_hash, authorized, issued, record: Some(record), life }
     }
 }
 
@@ -211,7 +213,8 @@ fn published(
         life: publication.life,
         scopes: output::granted_scopes(publication.issued),
         // A user's name is nothing to tell, not even as a hash: whoever may read the status could guess it.
-        seed_hash: publication.seed_hash.filter(|_| checked.rules.starts != Starts::Password).map(str::to_owned),
+        seed_hash: publication.seed_hash.filter(|_| checked.rules.starts == Starts::RefreshToken).map(str::to_owned),
+        authorized: publication.authorized.cloned().map(Box::new),
         secret: SecretStatus {
             name: checked.output.name.clone(),
             uid: secret.uid.to_string(),

@@ -29,7 +29,7 @@ use crate::{
 pub struct Turns(Mutex<HashMap<InputKey, Weak<Turn<()>>>>);
 
 impl Turns {
-    async fn wait(&self, object: &InputKey) -> OwnedMutexGuard<()> {
+    pub(super) async fn wait(&self, object: &InputKey) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| turn.strong_count() > 0);

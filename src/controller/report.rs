@@ -31,10 +31,20 @@ impl Controller {
         prepared: &Prepared,
         pass: &Pass<'_>,
     ) -> Answer<OAuthCredentialStatus> {
+        self.write_status(key, prepared, |before| status(before, pass)).await
+    }
+
+    /// Patches the status into what `next` makes of it. It is in the store afterwards.
+    pub(super) async fn write_status(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        next: impl Fn(&OAuthCredentialStatus) -> OAuthCredentialStatus,
+    ) -> Answer<OAuthCredentialStatus> {
         let mut before = prepared.status.clone();
         let mut seen = (*prepared.seen).clone();
         for _ in 0..MOST_TRIES {
-            let after = status(&before, pass);
+            let after = next(&before);
             let Some(mut patch) = difference(&before, &after) else { return Ok(after) };
             patch["metadata"] = json!({"uid": &*seen.uid, "resourceVersion": &*seen.resource_version});
             match self.cluster.patch_status(key, &patch).await {
@@ -82,6 +92,10 @@ impl Controller {
             status.conditions.iter().find(|condition| condition.type_ == type_).cloned()
         };
         let about = about(key, seen);
+        if let Some((kind, reason, message)) = consent_news(before, after) {
+            tracing::info!(credential = %key, reason, "{message}");
+            self.events.send(about.clone(), kind, reason, message);
+        }
         for type_ in [ConditionType::Ready, ConditionType::Refreshed, ConditionType::RefreshTokenExpiring] {
             let (was, is) = (find(before, type_), find(after, type_));
             let Some(is) = is else { continue };
@@ -112,6 +126,19 @@ pub fn about(key: &Key, seen: &CredentialSeen) -> ObjectReference {
     }
 }
 
+/// What is new of a person's consent.
+fn consent_news(
+    before: &OAuthCredentialStatus,
+    after: &OAuthCredentialStatus,
+) -> Option<(EventKind, &'static str, String)> {
+    if after.authorized_by.is_some() && after.authorized_by != before.authorized_by {
+        return Some((EventKind::Normal, "Authorized", "A person consented: see status.authorizedBy.".to_owned()));
+    }
+    let failure = |status: &OAuthCredentialStatus| status.authorization.clone()?.last_failure;
+    let is = failure(after).filter(|is| failure(before).as_ref() != Some(is))?;
+    Some((EventKind::Warning, "AuthorizationFailed", is.message))
+}
+
 /// A first success is told by Ready alone; Refreshed tells of failures and of recoveries.
 fn is_news(type_: ConditionType, was: Option<(ConditionStatus, &str)>, is: ConditionStatus) -> bool {
     type_ != ConditionType::Refreshed || is == ConditionStatus::False || was.is_some()
@@ -123,14 +150,44 @@ fn difference(before: &OAuthCredentialStatus, after: &OAuthCredentialStatus) -> 
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
-    let (before, after) = (object(before), object(after));
+    let fields = merge_patch(&object(before), &object(after));
+    (!fields.is_empty()).then(|| json!({"status": fields}))
+}
+
+/// What is gone is null, in objects within objects too: a merge patch leaves alone what it doesn't name.
+fn merge_patch(before: &Map<String, Value>, after: &Map<String, Value>) -> Map<String, Value> {
     let gone = before.keys().filter(|field| !after.contains_key(*field)).map(|field| (field.clone(), Value::Null));
     let changed = after.iter().filter(|(field, value)| before.get(*field) != Some(value));
-    let fields: Map<String, Value> = changed.map(|(field, value)| (field.clone(), value.clone())).chain(gone).collect();
-    (!fields.is_empty()).then(|| json!({"status": fields}))
+    let changed = changed.map(|(field, value)| {
+        let value = match (before.get(field), value) {
+            (Some(Value::Object(was)), Value::Object(is)) => Value::Object(merge_patch(was, is)),
+            (_, value) => value.clone(),
+        };
+        (field.clone(), value)
+    });
+    changed.chain(gone).collect()
 }
 
 /// The end of the time for which a status is true by itself: Ready flips at the expiry.
 pub fn expiry(status: &OAuthCredentialStatus, now: Timestamp) -> Option<Timestamp> {
     status.expiration_time.filter(|expires| *expires > now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{AuthorizationFailure, AuthorizationStatus};
+
+    #[test]
+    fn what_is_gone_within_an_object_is_null() {
+        let failure = AuthorizationFailure { reason: "a".into(), message: "b".into(), time: Timestamp::UNIX_EPOCH };
+        let with = |last_failure| {
+            let authorization =
+                AuthorizationStatus { url: Some("u".into()), last_failure, ..AuthorizationStatus::default() };
+            OAuthCredentialStatus { authorization: Some(authorization), ..OAuthCredentialStatus::default() }
+        };
+        let patch = difference(&with(Some(failure)), &with(None));
+        assert_eq!(patch, Some(json!({"status": {"authorization": {"lastFailure": null}}})));
+        assert_eq!(difference(&with(None), &with(None)), None);
+    }
 }

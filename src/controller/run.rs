@@ -1,8 +1,9 @@
 //! Ties the phases together: while this process leads and its watches have synced, it takes keys from the queue and passes
 //! over them; when asked to end, it takes no more, and lets what is under way come to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use governor::{Quota, RateLimiter};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::{
@@ -48,6 +49,11 @@ const PER_ORIGIN: usize = 32;
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// A wall clock that is set back by more than this leaves what was planned by it for too long.
 const SET_BACK: Duration = Duration::from_secs(1);
+/// Reads a second, at most, that people's browsers cause.
+const AFRESH: NonZeroU32 = match NonZeroU32::new(5) {
+    Some(reads) => reads,
+    None => NonZeroU32::MIN,
+};
 /// How often the counts of credentials are taken.
 const CENSUS: Duration = Duration::from_secs(10);
 
@@ -80,6 +86,7 @@ impl Controller {
             queue: Queue::default().into(),
             queued: Notify::new(),
             turns: Turns::default(),
+            afresh: RateLimiter::direct(Quota::per_second(AFRESH)),
             synced: signal::channel(false).0,
             settings: parts.settings,
         })
@@ -173,8 +180,11 @@ impl Controller {
 
     async fn pass_and_finish(&self, key: Key, mut seat: Seat) {
         let mut look = Look { controller: self, key: Some(key.clone()) };
-        let parent = self.memory().take_trace(&key).and_then(|span| span.id());
+        // Kept until the new span stands: the id of a span that is closed names nothing any more.
+        let parked = self.memory().take_trace(&key);
+        let parent = parked.as_ref().and_then(tracing::Span::id);
         let span = tracing::debug_span!(parent: parent, "pass", credential = %key);
+        drop(parked);
         let next = self.pass(&key, &mut seat).instrument(span.clone()).await;
         let now = Timestamp::now();
         let at = match next {

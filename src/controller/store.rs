@@ -18,7 +18,7 @@ use crate::{
         checked::{InputKind, InputRef},
         references, upstream,
     },
-    secrets::state_name,
+    secrets::{consent::consent_name, state_name},
 };
 
 #[cfg(test)]
@@ -167,6 +167,9 @@ impl Store {
             inputs.into_iter().partition(|input| input.kind == InputKind::ConfigMap);
         let mut secrets: BTreeSet<Key> = inputs.iter().map(InputKey::of).map(|input| input.key).collect();
         secrets.extend([output, state]);
+        if spec.grant.authorization_code.is_some() {
+            secrets.insert(Key::new(&key.namespace, &consent_name(&key.name)));
+        }
         let config_map = config_maps.first().map(|input| InputKey::of(input).key);
         let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef::secret(&key.namespace, &grant.secret_ref));
 

@@ -209,6 +209,29 @@ pub enum Grant {
         grant_type: String,
     },
     TokenExchange(Box<TokenExchange>),
+    /// A person consents in a browser.
+    AuthorizationCode {
+        /// None: the response arrives where the client's registration says.
+        redirect_uri: Option<String>,
+        pkce: bool,
+        expected_subject: Option<String>,
+    },
+    /// A person approves on another device.
+    DeviceCode {
+        expected_subject: Option<String>,
+    },
+}
+
+impl Grant {
+    /// Who must have consented.
+    pub fn expected_subject(&self) -> Option<&str> {
+        match self {
+            Grant::AuthorizationCode { expected_subject, .. } | Grant::DeviceCode { expected_subject } => {
+                expected_subject.as_deref()
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Grant {
@@ -273,6 +296,26 @@ impl TokenExchange {
     }
 }
 
+/// What a grant that begins with a person's consent needs beside token requests.
+#[derive(Clone, Debug, Default)]
+pub struct ConsentSource {
+    /// None: it isn't known yet, or the grant has no use for it.
+    pub authorization: Option<Url>,
+    pub device_authorization: Option<Url>,
+    /// Where authorization requests are pushed to first; None: they aren't.
+    pub pushed: Option<Url>,
+    /// Keys that verify ID tokens.
+    pub jwks: Option<Url>,
+    /// Who issues ID tokens, and answers authorization requests.
+    pub issuer: Option<String>,
+    /// It promised to name itself in each authorization response.
+    pub names_itself: bool,
+    /// The provider's, for authorization requests.
+    pub parameters: Vec<ParameterSource>,
+    /// The operator's own redirect URI.
+    pub callback: Option<String>,
+}
+
 /// How the scopes are sent, where they are: joined, or as a JSON array.
 #[derive(Clone, Debug)]
 pub enum Scopes {
@@ -326,6 +369,8 @@ pub struct Checked {
     pub first: RequestSource,
     pub refresh: RequestSource,
     pub legs: Vec<Leg>,
+    /// Of grants that begin with a person's consent.
+    pub consent: ConsentSource,
     /// Whether a refresh sends scope and redirect_uri: only where refreshRequest.mapping names them.
     pub refresh_sends: RefreshSends,
     /// Where tokens are revoked when the credential is deleted.

@@ -7,9 +7,14 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{observed::Problem, record::Binding, schedule::later};
+use super::{
+    decide::{FENCE, Plan, Rules, newest_published},
+    observed::{InputsSeen, Observed, OutputSeen, Problem, StateSeen},
+    record::{Binding, StateRecord},
+    schedule::later,
+};
 use crate::{
-    api::Reason,
+    api::{ConditionType, Reason},
     oauth::{
         authorization::{NoResponse, Refusal, Response},
         codes::ErrorCode,
@@ -98,6 +103,126 @@ pub enum Reply {
     Expired,
     Code(Box<Code>),
     Refused(Problem),
+}
+
+/// The Consent Secret, as a pass sees it.
+#[derive(Clone, Copy, Debug)]
+pub enum MailboxSeen<'a> {
+    /// There is none, or the grant has no use for one, or it can't be used (which the status says).
+    None,
+    Unread,
+    Read(&'a Mailbox),
+}
+
+/// What is to be done about a consent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    Nothing,
+    ReadMailbox,
+    ReadInputs,
+    ReadState,
+    /// Make a request for whoever reads the Secret.
+    Prepare,
+    /// Delete the Secret: what it was for is done, or has failed.
+    Discard(Option<Problem>),
+    Exchange(Box<Exchanging>),
+    /// Look again then.
+    Wait(Timestamp),
+}
+
+/// What a code is exchanged with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchanging {
+    pub code: Code,
+    pub code_hash: String,
+    /// The state that stays should this fail.
+    pub base: StateRecord,
+    /// The lineage that a reply begins.
+    pub begun: StateRecord,
+}
+
+/// What is to be done about a Consent Secret. `not_before`: an earlier try failed. `hash` is that of a code, keyed for this
+/// credential; `fresh` names a lineage.
+pub fn next(
+    rules: &Rules,
+    seen: &Observed<'_>,
+    mailbox: MailboxSeen<'_>,
+    answerer: Answerer<'_>,
+    not_before: Option<Timestamp>,
+    hash: impl Fn(&SecretText) -> String,
+    fresh: &str,
+) -> Next {
+    if rules.suspend || matches!(seen.output, OutputSeen::Foreign) || matches!(seen.state, StateSeen::Unusable(_)) {
+        return Next::Nothing;
+    }
+    let mailbox = match mailbox {
+        MailboxSeen::None => return Next::Nothing,
+        MailboxSeen::Unread => return Next::ReadMailbox,
+        MailboxSeen::Read(mailbox) => mailbox,
+    };
+    let binding = match &seen.inputs {
+        InputsSeen::Unread => return Next::ReadInputs,
+        InputsSeen::Problem(_) | InputsSeen::Undiscovered { .. } => return Next::Nothing,
+        InputsSeen::Read(inputs) => inputs.binding,
+    };
+    let put_off = not_before.filter(|time| *time > seen.now);
+    let code = match mailbox.reply(binding, answerer, seen.now) {
+        Reply::Waiting { prepared: true } => return Next::Wait(mailbox.ends()),
+        Reply::Waiting { prepared: false } => return put_off.map_or(Next::Prepare, Next::Wait),
+        Reply::Expired => return Next::Discard(Some(expired())),
+        Reply::Refused(problem) => return Next::Discard(Some(problem)),
+        Reply::Code(code) => *code,
+    };
+    let record = match &seen.state {
+        StateSeen::Unread { .. } => return Next::ReadState,
+        StateSeen::Read(record) => Some(*record),
+        _ => None,
+    };
+    let code_hash = hash(&code.code);
+    if record.is_some_and(|record| record.is_spent(&code_hash)) {
+        return Next::Discard(None);
+    }
+    if mailbox.ends() <= seen.now {
+        return Next::Discard(Some(expired()));
+    }
+    if let Some(until) = put_off.or(record.and_then(|record| unsettled(rules, seen, record))) {
+        return Next::Wait(until);
+    }
+    let published = newest_published(seen);
+    let begun =
+        StateRecord::begin(fresh.to_owned(), binding.clone(), None, code_hash.clone(), record, published, seen.now);
+    let base = record.map(without_consents_intent).unwrap_or_default();
+    Next::Exchange(Box::new(Exchanging { code, code_hash, base, begun }))
+}
+
+/// Until when another process's open intent isn't judged (rule 2).
+pub fn unsettled(rules: &Rules, seen: &Observed<'_>, record: &StateRecord) -> Option<Timestamp> {
+    record.intent.as_ref().filter(|intent| intent.holder.pod != seen.holder.pod)?;
+    let settled = FENCE + rules.request_timeout + FENCE;
+    let left = settled.checked_sub(seen.intent_seen_for).filter(|left| !left.is_zero())?;
+    Some(later(seen.now, left))
+}
+
+/// What is known to be over when this code is refused. A refresh whose outcome isn't known stays what it is.
+fn without_consents_intent(record: &StateRecord) -> StateRecord {
+    let intent = record.refresh_intent().cloned();
+    StateRecord { intent, ..record.clone() }
+}
+
+/// Whether what is planned comes down to waiting for a person.
+pub fn is_needed(plan: &Plan, seen: &Observed<'_>) -> bool {
+    let status = seen.status;
+    match plan {
+        Plan::Hold { problem, .. } => problem.reason == Reason::AuthorizationRequired,
+        Plan::Rest { until: None } => {
+            status.failed_attempts.is_some_and(|failed| failed > 0)
+                && status.next_refresh_time.is_none()
+                && status.conditions.iter().any(|condition| {
+                    condition.type_ == ConditionType::Refreshed && condition.reason == Reason::InvalidGrant.as_str()
+                })
+        }
+        _ => false,
+    }
 }
 
 /// A hash of a state, a ticket or a cookie: 256 bits of which no more is to be known. Hex.

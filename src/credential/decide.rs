@@ -37,6 +37,8 @@ pub enum Starts {
     Token,
     /// A user's name and password. It can be repeated, and a refresh token from its reply is used until that is refused.
     Password,
+    /// What a person's consent brings, once.
+    Consent,
 }
 
 /// The part of a checked spec that decides.
@@ -134,7 +136,7 @@ fn publish(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
 }
 
 /// The newest revision that is known to have been published: a status goes with its credential, and an output may stay.
-fn newest_published(seen: &Observed<'_>) -> i64 {
+pub fn newest_published(seen: &Observed<'_>) -> i64 {
     let output = match &seen.output {
         OutputSeen::Ours(published) if published.intact => published.revision,
         _ => 0,
@@ -213,14 +215,14 @@ fn source_is_new(seen: &Observed<'_>) -> bool {
             !spent && seen.status.seed_hash.as_ref().is_some_and(|known| known != hash)
         }
         (Source::User(hash), StateSeen::Read(record)) => record.seed_hash.as_ref() != Some(hash),
-        (Source::User(_), _) => false,
+        (Source::User(_) | Source::Consent, _) => false,
         (Source::Tokens(hash), _) => seen.status.seed_hash.as_ref() != Some(hash),
     }
 }
 
 fn intent_is_open(seen: &Observed<'_>) -> bool {
     match &seen.state {
-        StateSeen::Read(record) => record.intent.is_some(),
+        StateSeen::Read(record) => record.refresh_intent().is_some(),
         StateSeen::Unread { open_intent, .. } => *open_intent,
         _ => false,
     }
@@ -300,7 +302,15 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
             let leg = next_leg(rules, seen).filter(|_| base.as_ref().is_some_and(|base| base.refresh_token.is_some()));
             return Plan::Exchange(Exchange { deadline, base, leg });
         }
-        Source::Client | Source::Tokens(_) => return hold(lost_grant()),
+        Source::Consent => {
+            return match record {
+                Some(record) if !record.lineage.is_empty() && record.revoking.is_none() => {
+                    given(rules, seen, record, inputs, deadline)
+                }
+                _ => hold(awaited(seen)),
+            };
+        }
+        Source::Client | Source::Tokens(_) => return hold(lost_grant(rules)),
     };
     if let Some(other) = seen.seed_taken_by {
         return hold(Problem::stalled(
@@ -346,16 +356,44 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
         {
             begin(Some(record))
         }
-        Some(record) if record.revision < published => hold(Problem::stalled(
-            Reason::AuthorizationRequired,
-            "The state Secret is older than the token that was published (a restored backup?): its refresh token may be spent, and nothing is sent. Put a new refresh token into the input Secret.",
-        )),
-        Some(record) if record.binding != *inputs.binding => hold(Problem::stalled(
-            Reason::AuthorizationRequired,
-            "The refresh token belongs to another client or another server than the spec names now, and is not sent there. Put a refresh token of the new client into the input Secret, or restore the former client and endpoints.",
-        )),
-        Some(record) => go_on(rules, seen, record, deadline),
+        Some(record) => given(rules, seen, record, inputs, deadline),
     }
+}
+
+/// What to do with a grant that was given, if it may be used at all.
+fn given(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, inputs: &Inputs<'_>, deadline: Timestamp) -> Plan {
+    let lost =
+        |message: &str| hold(Problem::stalled(Reason::AuthorizationRequired, format!("{message} {}", cure(rules))));
+    if record.revision < newest_published(seen) {
+        return lost(
+            "The state Secret is older than the token that was published (a restored backup?): its refresh token may be spent, and nothing is sent.",
+        );
+    }
+    if record.binding != *inputs.binding {
+        return lost(
+            "The refresh token belongs to another client or another server than the spec names now, and is not sent there: restore the former client and endpoints, or begin anew.",
+        );
+    }
+    go_on(rules, seen, record, deadline)
+}
+
+/// How a grant begins anew.
+fn cure(rules: &Rules) -> &'static str {
+    match rules.starts {
+        Starts::Consent => "Have a person consent again: see status.authorization and docs/consent.md.",
+        _ => "Put a new refresh token into the input Secret.",
+    }
+}
+
+/// What the status says while a person's consent is awaited.
+fn awaited(seen: &Observed<'_>) -> Problem {
+    let failed = seen.status.authorization.as_ref().and_then(|authorization| authorization.last_failure.as_ref());
+    let first = seen.status.revision.is_none();
+    let mut problem = super::consent::awaited(first);
+    if let Some(failed) = failed {
+        problem.message = format!("{} The last try failed: {}", problem.message, failed.message);
+    }
+    problem
 }
 
 /// The state to build on where a user's password can begin anew at any time: what the newest reply brought, while nothing
@@ -383,7 +421,7 @@ fn of_user(
 /// The next refresh of a lineage that is under way.
 fn go_on(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, deadline: Timestamp) -> Plan {
     if record.refresh_token.is_none() {
-        return hold(lost_grant());
+        return hold(if record.issued.is_some() { no_refresh_token(rules) } else { lost_grant(rules) });
     }
     if let Some(wait) = record.intent.as_ref().and_then(|intent| judge(rules, seen, record, intent)) {
         return wait;
@@ -419,7 +457,8 @@ fn judge(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, intent: &Inte
             return Some(Plan::Rest { until: Some(later(seen.now, settled - seen.intent_seen_for)) });
         }
     }
-    if answered(record).is_some() {
+    // A consent's: what it spends is not this token.
+    if answered(record).is_some() || intent.lineage != record.lineage {
         return None;
     }
     let serving = record.issued.as_ref().filter(|_| seen.serves());
@@ -452,11 +491,17 @@ pub fn outcome_unknown() -> Problem {
 }
 
 /// What the status says when no refresh token works any more.
-pub fn lost_grant() -> Problem {
-    Problem::stalled(
-        Reason::AuthorizationRequired,
-        "The token server no longer accepts the refresh token. Put a new refresh token into the input Secret.",
-    )
+pub fn lost_grant(rules: &Rules) -> Problem {
+    let message = format!("The token server no longer accepts the refresh token. {}", cure(rules));
+    Problem::stalled(Reason::AuthorizationRequired, message)
+}
+
+fn no_refresh_token(rules: &Rules) -> Problem {
+    let message = format!(
+        "The provider gave no refresh token, so that a person is asked each time: ask for one, mostly by the scope offline_access or a parameter of the provider's authorizationRequest. {}",
+        cure(rules)
+    );
+    Problem::stalled(Reason::AuthorizationRequired, message)
 }
 
 fn hold(problem: Problem) -> Plan {

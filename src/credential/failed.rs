@@ -74,8 +74,8 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
             match failure.class() {
                 Class::Backoff => (Problem::passing(failure.reason(), sentence), retries.backoff(asked)),
                 // No further call until something changes (rule 6).
-                Class::Person if rules.starts == Starts::RefreshToken && refused => {
-                    let problem = Problem { message: sentence, ..lost_grant() };
+                Class::Person if matches!(rules.starts, Starts::RefreshToken | Starts::Consent) && refused => {
+                    let problem = Problem { message: sentence, ..lost_grant(rules) };
                     return Outcome::Failed { problem, retry: None, inputs: retries.inputs };
                 }
                 Class::Person | Class::Hourly => (Problem::stalled(failure.reason(), sentence), retries.hourly(asked)),
@@ -168,7 +168,7 @@ impl<'a> Retries<'a> {
 }
 
 /// A failure's words as a sentence of a condition.
-fn as_sentence(failure: &Failure) -> String {
+pub fn as_sentence(failure: &Failure) -> String {
     let words = failure.sentence();
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();

@@ -109,6 +109,8 @@ pub enum Source<'a> {
     Client,
     /// A refresh token, and its hash.
     Seed(&'a RefreshToken, String),
+    /// A person's consent, which the Consent Secret or a device code brings.
+    Consent,
     /// Hash of the user's name. A changed password alone makes no other token.
     User(String),
     /// Hash of the tokens to exchange.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::lifetimes::is_fixed;
+use crate::oauth::device::DeviceAuthorization;
 use crate::oauth::values::{AccessToken, IdToken, RefreshToken, SecretText};
 
 /// Hashes of spent tokens that are kept. The oldest go first.
@@ -44,6 +45,24 @@ pub struct Intent {
     pub started_at: Timestamp,
     /// No byte leaves after this.
     pub send_by: Timestamp,
+}
+
+/// A person's consent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authorized {
+    /// Claim `sub` of a verified ID token, where there was one.
+    pub subject: Option<String>,
+    pub at: Timestamp,
+}
+
+/// A device code under which a person is asked to approve (RFC 8628). The intent beside it says who polls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
+pub struct Device {
+    pub authorization: DeviceAuthorization,
+    /// The lineage that begins with it.
+    pub lineage: String,
+    pub binding: Binding,
 }
 
 /// What one successful exchange brought.
@@ -133,6 +152,10 @@ pub struct StateRecord {
     /// Hashes of spent tokens and seeds, oldest first.
     pub spent: Vec<String>,
     pub binding: Binding,
+    /// The person whose consent this lineage began with.
+    pub authorized: Option<Authorized>,
+    /// A device code that waits for a person.
+    pub device: Option<Device>,
     pub intent: Option<Intent>,
     /// Received for this lineage by another attempt: adopted when the newest token is refused.
     pub candidates: Vec<Candidate>,
@@ -170,6 +193,8 @@ impl StateRecord {
             seed_hash: Some(hash),
             spent: former.map(|former| former.spent.clone()).unwrap_or_default(),
             binding,
+            authorized: None,
+            device: None,
             intent: None,
             candidates: Vec::new(),
             revoking: None,
@@ -206,6 +231,9 @@ impl StateRecord {
             next.previous_refresh_token = self.refresh_token.clone();
             next.refresh_token = Some(token.clone());
             next.spend(sent_hash);
+        } else if self.refresh_token.is_none() {
+            // What began this lineage is spent, whether or not a refresh token came of it.
+            next.spend(sent_hash);
         }
         match received {
             Received::Issued(issued) if issued.leg.is_empty() => next.receive(self, *issued),
@@ -239,6 +267,17 @@ impl StateRecord {
             && self.refresh_token == before.refresh_token;
         self.revision = if repeated { before.revision } else { before.revision + 1 };
         self.issued = Some(issued);
+    }
+
+    /// This record of a new lineage, begun over what is there by now.
+    pub fn over(&self, former: &Self) -> Self {
+        let new = self.spent.iter().filter(|hash| !former.is_spent(hash));
+        Self {
+            revision: self.revision.max(former.revision),
+            spent: former.spent.iter().chain(new).cloned().collect(),
+            aside: former.aside.clone(),
+            ..self.clone()
+        }
     }
 
     /// The record with a reply that came for another attempt of the same lineage, or for a lineage that is over. The token that
@@ -283,13 +322,18 @@ impl StateRecord {
         Self { intent: None, ..self.clone() }
     }
 
+    /// The open intent to send this lineage's own refresh token.
+    pub fn refresh_intent(&self) -> Option<&Intent> {
+        self.intent.as_ref().filter(|intent| intent.lineage == self.lineage)
+    }
+
     /// Whether the token with this hash must never be sent again.
     pub fn is_spent(&self, hash: &str) -> bool {
         self.spent.iter().any(|spent| spent == hash)
     }
 
     fn spend(&mut self, hash: Option<&str>) {
-        if let Some(hash) = hash
+        if let Some(hash) = hash.filter(|hash| !hash.is_empty())
             && !self.is_spent(hash)
         {
             self.spent.push(hash.to_owned());

@@ -36,7 +36,12 @@ pub fn inputs(namespace: &str, spec: &OAuthCredentialSpec, provider: &ProviderSp
     if begins {
         add(&own, &mut values(&spec.parameters));
     }
-    let refreshes = grant.refresh_token.is_some() || grant.password.is_some();
+    let consents = grant.authorization_code.is_some() || grant.device_code.is_some();
+    if grant.authorization_code.is_some() {
+        let asked = provider.authorization_request.as_ref().map(|request| request.parameters.as_slice());
+        add(&shared, &mut values(asked.unwrap_or_default()));
+    }
+    let refreshes = grant.refresh_token.is_some() || grant.password.is_some() || consents;
     for request in [(begins, first), (refreshes, refresh)].into_iter().filter_map(|(sent, it)| sent.then_some(it)) {
         add(&shared, &mut values(request.parameters.as_deref().unwrap_or_default()));
         add(&shared, &mut request.headers.iter().flatten().filter_map(|header| header.value_secret_ref.as_ref()));

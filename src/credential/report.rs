@@ -6,9 +6,11 @@ use super::{
     legs,
     lifetimes::{Life, is_neglected},
     observed::Problem,
+    record::Authorized,
 };
 use crate::api::{
-    AdditionalTokenStatus, Condition, ConditionStatus, ConditionType, OAuthCredentialStatus, Reason, SecretStatus,
+    AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, Condition, ConditionStatus,
+    ConditionType, OAuthCredentialStatus, Reason, SecretStatus,
 };
 
 #[cfg(test)]
@@ -35,6 +37,8 @@ pub struct PublishedToken {
     pub scopes: Vec<String>,
     pub seed_hash: Option<String>,
     pub additional: Vec<AdditionalTokenStatus>,
+    /// Under whose consent it was got.
+    pub authorized: Option<Box<Authorized>>,
     pub secret: SecretStatus,
 }
 
@@ -64,6 +68,8 @@ pub struct Pass<'a> {
     pub current: bool,
     /// When the next request is planned, after a pass that rested or published.
     pub next: Option<Timestamp>,
+    /// What a person needs to consent, save for how the last consent failed.
+    pub authorization: AuthorizationStatus,
     /// The refresh request that this pass obeyed.
     pub handled: Option<&'a str>,
     pub output_name: &'a str,
@@ -105,6 +111,7 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
             status.next_refresh_time = retry.map(next_whole_second);
         }
     }
+    authorization(&mut status, before, pass);
     if let Some(handled) = pass.handled {
         status.last_handled_refresh_request = Some(handled.to_owned());
     }
@@ -116,6 +123,26 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
 /// Whether a newer token was published since a pass saw the status as `before`: what came of that pass is not to be told.
 pub fn is_overtaken(before: &OAuthCredentialStatus, now: &OAuthCredentialStatus) -> bool {
     now.revision > before.revision
+}
+
+/// What a person needs to consent. A failed consent is told of until another succeeds.
+fn authorization(status: &mut OAuthCredentialStatus, before: &OAuthCredentialStatus, pass: &Pass<'_>) {
+    let failed = before.authorization.as_ref().and_then(|authorization| authorization.last_failure.clone());
+    let consented = status.authorized_by != before.authorized_by;
+    let now = AuthorizationStatus { last_failure: failed.filter(|_| !consented), ..pass.authorization.clone() };
+    status.authorization = (now != AuthorizationStatus::default()).then_some(now);
+}
+
+/// The status after a consent that brought nothing.
+pub fn consent_failed(before: &OAuthCredentialStatus, problem: &Problem, now: Timestamp) -> OAuthCredentialStatus {
+    let mut status = before.clone();
+    let failure = AuthorizationFailure {
+        reason: problem.reason.as_str().to_owned(),
+        message: problem.message.clone(),
+        time: whole_seconds(now),
+    };
+    status.authorization.get_or_insert_default().last_failure = Some(failure);
+    status
 }
 
 /// How often an attempt has failed in a row once this pass's failure is counted.
@@ -148,6 +175,10 @@ fn publish(status: &mut OAuthCredentialStatus, token: &PublishedToken, fresh: bo
     status.seed_hash.clone_from(&token.seed_hash);
     status.additional_tokens.clone_from(&token.additional);
     status.secret = Some(token.secret.clone());
+    status.authorized_by = token
+        .authorized
+        .as_ref()
+        .map(|authorized| AuthorizedBy { subject: authorized.subject.clone(), time: whole_seconds(authorized.at) });
 }
 
 fn conditions(before: &OAuthCredentialStatus, status: &OAuthCredentialStatus, pass: &Pass<'_>) -> Vec<Condition> {

@@ -1,5 +1,7 @@
 //! A checked credential and its input values → the request, with its secrets filled in.
 
+use url::Url;
+
 use super::{
     assertion::{self, Fresh, Unmade},
     checked::{
@@ -8,12 +10,17 @@ use super::{
     },
     record::Binding,
 };
-use url::Url;
-
 use crate::oauth::{
-    request::{Client, ExtraHeader, ExtraParameter, HeaderValueSource, ParameterValue, RequestShape, TokenRequest},
+    request::{
+        Authentication, Client, ExtraHeader, ExtraParameter, HeaderValueSource, ParameterValue, RequestShape,
+        TokenRequest,
+    },
     values::{ClientSecret, RefreshToken, SecretText},
 };
+
+mod consent;
+
+pub use consent::{authorization_request, code_request, device_authorization_request, device_request, pushed_request};
 
 /// RFC 7523 section 2.1.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -91,10 +98,22 @@ fn request(
 ) -> Result<TokenRequest, Unmade> {
     let url = source.url.clone().ok_or(Unmade::Missing)?;
     let shape = shape(source, values).ok_or(Unmade::Missing)?;
+    let client = proven(checked, values, shape.authentication, &url, fresh)?;
+    Ok(TokenRequest { url, shape, client, standard: Vec::new(), additional: Vec::new() })
+}
+
+/// The client with what proves its identity at `endpoint`.
+fn proven(
+    checked: &Checked,
+    values: &InputValues,
+    authentication: Authentication,
+    endpoint: &Url,
+    fresh: &Fresh<'_>,
+) -> Result<Client, Unmade> {
     let mut client = client(checked, values, fresh.secret).ok_or(Unmade::Missing)?;
     client.assertion =
-        assertion::of_client(&checked.client, shape.authentication, &client, url.as_str(), values, fresh)?;
-    Ok(TokenRequest { url, shape, client, standard: Vec::new(), additional: Vec::new() })
+        assertion::of_client(&checked.client, authentication, &client, endpoint.as_str(), values, fresh)?;
+    Ok(client)
 }
 
 fn shape(source: &RequestSource, values: &InputValues) -> Option<RequestShape> {
@@ -151,7 +170,9 @@ fn first(
         None => input(token.input().ok_or(Unmade::Missing)?),
     };
     let mut standard = match &checked.grant {
-        Grant::RefreshToken { .. } => return Err(Unmade::Missing),
+        Grant::RefreshToken { .. } | Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } => {
+            return Err(Unmade::Missing);
+        }
         Grant::JwtBearer { signer, terms } => {
             let assertion = assertion::of_grant(signer, terms, client.id.as_deref(), endpoint, values, fresh)?;
             vec![("grant_type", text(JWT_BEARER)), ("assertion", ParameterValue::Text(assertion))]
@@ -182,7 +203,8 @@ fn first(
 fn refresh(checked: &Checked, token: &RefreshToken) -> Vec<(&'static str, ParameterValue)> {
     let mut standard = vec![("grant_type", text("refresh_token")), ("refresh_token", text(token.expose()))];
     standard.extend(scope(&checked.scopes).filter(|_| checked.refresh_sends.scope));
-    if let Grant::RefreshToken { redirect_uri: Some(uri), .. } = &checked.grant
+    if let Grant::RefreshToken { redirect_uri: Some(uri), .. }
+    | Grant::AuthorizationCode { redirect_uri: Some(uri), .. } = &checked.grant
         && checked.refresh_sends.redirect_uri
     {
         standard.push(("redirect_uri", text(uri)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{Intent, Issued, Received, StateRecord};
+use super::record::{Authorized, Intent, Issued, Received, StateRecord};
 use crate::oauth::values::RefreshToken;
 
 #[cfg(test)]
@@ -82,6 +82,11 @@ pub enum Event<F> {
     },
     ReadFailed,
     Received(Box<Issued>),
+    /// The same under a person's consent, and who that was: a verified `sub`, where there is one.
+    Consented {
+        issued: Box<Issued>,
+        subject: Option<String>,
+    },
     /// A reply that is of no use but for the refresh token in it, which may be the only one that still works.
     Salvaged {
         refresh_token: RefreshToken,
@@ -126,6 +131,8 @@ pub struct Attempt<F> {
     /// The state before the attempt; its lineage and binding are the attempt's. An intent in it is one whose outcome is not
     /// known: what doesn't settle it leaves it there.
     base: Option<StateRecord>,
+    /// The new lineage that a reply begins, where it is a person's consent that is spent. Until then `base` stays as it is.
+    begun: Option<Box<StateRecord>>,
     intent: Option<Intent>,
     /// The resourceVersion of the state as this attempt last saw it.
     seen: Option<String>,
@@ -147,6 +154,7 @@ impl<F: Clone> Attempt<F> {
             keeps: Keeps::Nothing,
             attempt,
             base: None,
+            begun: None,
             intent: None,
             seen: None,
             phase: Phase::Connecting,
@@ -160,11 +168,24 @@ impl<F: Clone> Attempt<F> {
             keeps,
             attempt: intent.attempt.clone(),
             base: Some(base),
+            begun: None,
             intent: Some(intent),
             seen,
             phase: Phase::Connecting,
             why: None,
         }
+    }
+
+    /// An attempt that spends what a person's consent brought: its reply begins the lineage of `begun`, over whatever `base` has
+    /// become by then.
+    pub fn consenting(
+        keeps: Keeps,
+        base: StateRecord,
+        begun: StateRecord,
+        seen: Option<String>,
+        intent: Intent,
+    ) -> Self {
+        Self { begun: Some(Box::new(begun)), ..Self::stateful(keeps, base, seen, intent) }
     }
 
     /// What to do next.
@@ -230,6 +251,12 @@ impl<F: Clone> Attempt<F> {
                 None => Step::End(Ended::Issued { issued, saved: None }),
                 Some(_) => self.received(Received::Issued(issued)),
             },
+            (Phase::Sending, Event::Consented { issued, subject }) => {
+                if let Some(begun) = &mut self.begun {
+                    begun.authorized = Some(Authorized { subject, at: issued.obtained_at });
+                }
+                self.received(Received::Issued(issued))
+            }
             (Phase::Sending, Event::Salvaged { refresh_token, why }) => {
                 self.why = Some(NoToken::NotSpent(why.clone()));
                 match &self.base {
@@ -329,8 +356,9 @@ impl<F: Clone> Attempt<F> {
             }
             Some((record, resource_version)) => {
                 // A reply to the very token that is there is this lineage's, by whatever name it was begun.
-                let same = base.refresh_token.is_some() && base.refresh_token == record.refresh_token;
-                let lineage = if same { &record.lineage } else { &base.lineage };
+                let same =
+                    self.begun.is_none() && base.refresh_token.is_some() && base.refresh_token == record.refresh_token;
+                let lineage = if same { record.lineage.as_str() } else { self.lineage(&base) };
                 let record = record.with_stray(&self.attempt, lineage, self.sent_hash(), (*received).clone());
                 Write { record, replaces: Some(resource_version) }
             }
@@ -339,7 +367,15 @@ impl<F: Clone> Attempt<F> {
     }
 
     fn replied(&self, over: &StateRecord, received: &Received) -> StateRecord {
-        over.with_reply(&self.attempt, self.sent_hash(), received.clone())
+        match &self.begun {
+            Some(begun) => begun.over(over).with_reply(&self.attempt, self.sent_hash(), received.clone()),
+            None => over.with_reply(&self.attempt, self.sent_hash(), received.clone()),
+        }
+    }
+
+    /// The lineage that a reply is for.
+    fn lineage<'a>(&'a self, base: &'a StateRecord) -> &'a str {
+        self.begun.as_ref().map_or(&base.lineage, |begun| &begun.lineage)
     }
 
     fn sent_hash(&self) -> Option<&str> {
@@ -351,7 +387,11 @@ impl<F: Clone> Attempt<F> {
     }
 
     /// A reusable token's attempt has no intent: the state is still its own while the newest token is the one it began with.
+    /// A consent's reply replaces the lineage that it was to replace, whatever became of that.
     fn is_base(&self, record: &StateRecord) -> bool {
+        if self.begun.is_some() {
+            return self.base.as_ref().is_some_and(|base| base.lineage == record.lineage);
+        }
         self.keeps == Keeps::Reusable
             && self.base.as_ref().is_some_and(|base| {
                 base.lineage == record.lineage && base.attempt == record.attempt && record.intent == base.intent

@@ -201,6 +201,7 @@ impl World {
             outcome,
             next,
             handled: self.requested.as_deref().filter(|_| attempted),
+            authorization: Default::default(),
             output_name: "token",
         };
         let after = report::status(&self.status, &pass);
@@ -242,6 +243,7 @@ impl World {
             scopes: Vec::new(),
             additional: Vec::new(),
             seed_hash,
+            authorized: None,
             secret: SecretStatus::default(),
         })
     }

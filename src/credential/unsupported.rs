@@ -5,12 +5,7 @@ use crate::api::{OAuthCredentialSpec, Reason};
 
 /// Refuses what this version can't do.
 pub fn refuse(spec: &OAuthCredentialSpec) -> Result<(), Problem> {
-    let grant = &spec.grant;
-    let wanted = [
-        (grant.authorization_code.is_some(), "grant.authorizationCode", "use refreshToken"),
-        (grant.device_code.is_some(), "grant.deviceCode", "use refreshToken"),
-        (!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out"),
-    ];
+    let wanted = [(!spec.rollout_restart.is_empty(), "rolloutRestart", "leave it out")];
     match wanted.into_iter().find(|(wanted, ..)| *wanted) {
         Some((_, what, instead)) => Err(not_yet(what, instead)),
         None => Ok(()),

@@ -21,10 +21,11 @@ use super::{
 };
 use crate::{
     api::{
-        AdditionalToken, Header, JsonPathText, OAuthCredentialSpec, Parameter, Placement, ProviderSpec, RateLimit,
-        Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
+        AdditionalToken, Header, JsonPathText, OAuthCredentialSpec, Parameter, Pkce, Placement, ProviderSpec,
+        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
     },
     oauth::{
+        authorization,
         discovery::Metadata,
         reply::{Lifetime, ReplyPaths, ReplyRules, ReplyShape},
         request::{ParameterMapping, RequestShape},
@@ -60,6 +61,8 @@ pub struct Limits {
     pub secret_types: Vec<String>,
     /// The API server's own audiences, which no ServiceAccount token may be for. Empty: they aren't known.
     pub api_audiences: Vec<String>,
+    /// The operator's own redirect URI; None: it has no address that browsers reach.
+    pub callback: Option<String>,
 }
 
 /// Secret types without power over the cluster.
@@ -83,9 +86,14 @@ pub fn validate(
     let own: Arc<str> = namespace.into();
     let shared: Arc<str> = provider.namespace.into();
     let client = client::client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
-    let grant = grant(spec, &own)?;
+    let grant = grant(spec, &own, limits)?;
     client::refuse_speechless(&grant, &client)?;
     client::refuse_api_audiences(&grant, &client, &limits.api_audiences)?;
+    let asked = provider.spec.authorization_request.as_ref().map(|request| request.parameters.as_slice());
+    let asked = asked.unwrap_or_default();
+    refuse_made_here(spec, asked)?;
+    let mut consent = endpoints::consent(spec, provider, parameters(asked, &shared))?;
+    consent.callback.clone_from(&limits.callback);
     let parameters = parameters(&spec.parameters, &own);
     refuse_overridden(&spec.parameters, provider.spec)?;
 
@@ -116,6 +124,7 @@ pub fn validate(
         provider_hash: fingerprint::provider(provider.spec),
         grant,
         client,
+        consent,
         parameters,
         first,
         refresh,
@@ -126,7 +135,7 @@ fn input(namespace: &Arc<str>, key: &SecretKeyRef) -> InputRef {
     InputRef::secret(namespace, key)
 }
 
-fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
+fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>, limits: &Limits) -> Checks<Grant> {
     if let Some(grant) = &spec.grant.refresh_token {
         return Ok(Grant::RefreshToken {
             seed: input(namespace, &grant.secret_ref),
@@ -162,6 +171,23 @@ fn grant(spec: &OAuthCredentialSpec, namespace: &Arc<str>) -> Checks<Grant> {
     if let Some(grant) = &spec.grant.custom {
         return Ok(Grant::Custom { grant_type: grant.grant_type.0.clone() });
     }
+    if let Some(grant) = &spec.grant.authorization_code {
+        let redirect_uri = grant.redirect_uri.as_ref().map(|uri| uri.0.clone()).or_else(|| limits.callback.clone());
+        if redirect_uri.is_none() {
+            return Err(invalid(
+                "No redirect URI is known: set grant.authorizationCode.redirectURI to one that the client is registered with, or have the operator started with --public-url.",
+            ));
+        }
+        return Ok(Grant::AuthorizationCode {
+            redirect_uri,
+            pkce: grant.pkce == Pkce::S256,
+            expected_subject: grant.expected_subject.as_ref().map(|subject| subject.0.clone()),
+        });
+    }
+    if let Some(grant) = &spec.grant.device_code {
+        let expected_subject = grant.expected_subject.as_ref().map(|subject| subject.0.clone());
+        return Ok(Grant::DeviceCode { expected_subject });
+    }
     Err(invalid("grant takes exactly one member, such as clientCredentials or refreshToken."))
 }
 
@@ -194,6 +220,20 @@ fn parameters(parameters: &[Parameter], namespace: &Arc<str>) -> Vec<ParameterSo
             location: parameter.location,
         })
         .collect()
+}
+
+/// What an authorization request is made of here can be set by nobody.
+fn refuse_made_here(spec: &OAuthCredentialSpec, asked: &[Parameter]) -> Checks<()> {
+    if spec.grant.authorization_code.is_none() {
+        return Ok(());
+    }
+    match asked.iter().chain(&spec.parameters).find(|it| authorization::MADE_HERE.contains(&it.name.0.as_str())) {
+        Some(made) => Err(invalid(format!(
+            "The parameter {} of an authorization request is made by the operator: remove it from authorizationRequest.parameters and spec.parameters.",
+            &*made.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Nothing of a provider can be overridden by a credential.
@@ -362,11 +402,12 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
         Grant::ClientCredentials | Grant::JwtBearer { .. } | Grant::Custom { .. } => Starts::Client,
         Grant::Password { .. } => Starts::Password,
         Grant::TokenExchange(_) => Starts::Token,
+        Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } => Starts::Consent,
     };
     let keeps = match starts {
         Starts::Client | Starts::Token => Keeps::Nothing,
-        Starts::RefreshToken | Starts::Password if policy.single_use => Keeps::SingleUse,
-        Starts::RefreshToken | Starts::Password => Keeps::Reusable,
+        _ if policy.single_use => Keeps::SingleUse,
+        _ => Keeps::Reusable,
     };
     let margin = match (optional("refresh.before", &refresh.before)?, refresh.before_percent) {
         (Some(before), _) => Margin::Before(before),

@@ -31,6 +31,7 @@ const MAX_URI: usize = 2048;
 
 /// What a person needs to approve on another device, and what the operator polls with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub struct DeviceAuthorization {
     pub device_code: SecretText,
     pub user_code: String,

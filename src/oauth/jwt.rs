@@ -88,8 +88,8 @@ fn encode(header: &Header, claims: &Map<String, Value>, key: &EncodingKey) -> Re
     jsonwebtoken::encode(header, claims, key).map(SecretText::new).map_err(|_| KeyError::Rejected)
 }
 
-/// There is one for the process, and nothing else in it signs by way of this library: a second call changes nothing.
-fn install_provider() {
+/// There is one for the process, and nothing else in it signs or verifies by way of this library: a second call changes nothing.
+pub(super) fn install_provider() {
     let _ = provider::RING.install_default();
 }
 

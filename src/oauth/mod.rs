@@ -11,6 +11,7 @@ pub mod egress;
 pub mod encode;
 pub mod failure;
 pub mod fields;
+pub mod id_token;
 mod jsonpath;
 pub mod jwt;
 mod lifetime;

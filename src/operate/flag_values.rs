@@ -36,6 +36,8 @@ pub enum FlagError {
     Proxy,
     #[error("must not hold a user name or password")]
     ProxyUser,
+    #[error("must be an https URL such as https://oauth.example.com, with neither query nor fragment")]
+    PublicUrl,
     #[error("not a filter such as info or info,oauth_operator=debug: {0}")]
     LogDirectives(String),
 }
@@ -93,6 +95,20 @@ impl FromStr for InputLabel {
             Err(FlagError::Label)
         }
     }
+}
+
+/// Where browsers reach this operator.
+pub(super) fn parse_public_url(text: &str) -> Result<Url, FlagError> {
+    let url = Url::parse(text).map_err(|_| FlagError::PublicUrl)?;
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    if is_plain && is_safe && url.password().is_none() { Ok(url) } else { Err(FlagError::PublicUrl) }
 }
 
 /// A proxy's URL. A parser of its own, since clap repeats a refused value in its message, and this may hold a password.

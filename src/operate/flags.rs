@@ -10,7 +10,8 @@ use url::Url;
 
 pub use super::flag_values::{AddressRule, InputLabel};
 use super::flag_values::{
-    ProxyParser, log_directives, parse_lease_duration, parse_namespace, parse_request_timeout, parse_secret_type,
+    ProxyParser, log_directives, parse_lease_duration, parse_namespace, parse_public_url, parse_request_timeout,
+    parse_secret_type,
 };
 
 /// Keeps OAuth 2.0 access tokens fresh in Kubernetes Secrets.
@@ -39,6 +40,20 @@ pub struct Flags {
     /// Example: --metrics-listen [::]:8080
     #[arg(long, env = "OAUTH_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,
+
+    /// Address and port of the pages on which people consent, served as plain HTTP on every replica.
+    ///
+    /// Put an Ingress or a Gateway with a certificate before it. Nothing is served there without --public-url.
+    /// Example: --listen [::]:8081
+    #[arg(long, env = "OAUTH_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8081")]
+    pub listen: SocketAddr,
+
+    /// Where people's browsers reach --listen: an https URL, perhaps with a path.
+    ///
+    /// With /oauth/callback behind it, it is the default redirect URI. Plain http is taken for loopback hosts only.
+    /// Example: --public-url https://oauth.example.com
+    #[arg(long, env = "OAUTH_OPERATOR_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
+    pub public_url: Option<Url>,
 
     /// How many token requests may be under way at once, over all providers.
     ///
@@ -192,6 +207,7 @@ mod tests {
         let flags = parse(&[]).unwrap();
         assert!(flags.namespaces.is_empty() && flags.allow_egress.is_empty() && flags.egress_proxy.is_none());
         assert_eq!(flags.metrics_listen.to_string(), "0.0.0.0:8080");
+        assert_eq!((flags.listen.to_string().as_str(), flags.public_url), ("0.0.0.0:8081", None));
         assert_eq!((flags.max_concurrent_refreshes, flags.request_timeout), (64, Duration::from_secs(30)));
         assert_eq!((flags.leader_election, flags.lease_duration), (true, Duration::from_secs(15)));
         assert_eq!((flags.log_format, flags.log_level.as_str()), (LogFormat::Text, "info"));

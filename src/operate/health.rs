@@ -4,33 +4,16 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
-};
+use hyper::body::Incoming;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{metrics::Metrics, shutdown::Shutdown};
-
-/// Connections at once. One that says nothing is dropped after `READ_HEADERS`, so a probe waits no longer than that.
-const CONNECTIONS: usize = 128;
-/// For a request's headers, and between two requests on one connection.
-const READ_HEADERS: Duration = Duration::from_secs(5);
-/// For a connection as a whole, so that one whose peer reads nothing ends too.
-const CONNECTION: Duration = Duration::from_secs(120);
-const HEADERS: usize = 64;
-const BUFFER: usize = 16 * 1024;
 
 /// What the process isn't ready for, by item. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -67,52 +50,9 @@ impl Readiness {
 /// Serves on `listener` until `stop`: the last thing to stop, as a process that still saves a reply must pass its probes.
 pub fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics, stop: Shutdown) -> JoinHandle<()> {
     let pages = Pages { readiness, metrics };
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(async move {
-        loop {
-            // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(tokio::spawn(converse(stream, pages.clone(), stop.clone(), permit))),
-                    Err(error) => pause_after(&error).await,
-                },
-                () = stop.wait() => return,
-            }
-        }
-    })
-}
-
-/// A connection that its peer gave up is no reason to wait; the lack of file descriptors is.
-async fn pause_after(error: &io::Error) {
-    let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
-    if !theirs.contains(&error.kind()) {
-        tracing::warn!(%error, "the health server can't accept a connection");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-async fn converse(stream: TcpStream, pages: Pages, stop: Shutdown, _permit: OwnedSemaphorePermit) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = pages.answer(request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(READ_HEADERS)
-        .max_headers(HEADERS)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let limit = tokio::time::sleep(CONNECTION);
-    // How a connection ends concerns its peer alone.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = limit => {}
-        () = stop.wait() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(READ_HEADERS, connection).await;
+    let answer =
+        move |request: Request<Incoming>| std::future::ready(pages.answer(request.method(), request.uri().path()));
+    super::server::serve(listener, answer, stop)
 }
 
 /// What is served.
@@ -157,7 +97,10 @@ fn page(status: StatusCode, content_type: &'static str, text: String) -> Respons
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
 
@@ -210,7 +153,7 @@ mod tests {
         assert!(
             ask("POST /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.starts_with("HTTP/1.1 405 ")
         );
-        let long = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(HEADERS));
+        let long = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(64));
         assert!(ask(&long).await.starts_with("HTTP/1.1 431 "));
     }
 

@@ -11,5 +11,6 @@ pub mod leader;
 mod lease;
 pub mod metrics;
 pub mod requests;
+pub mod server;
 pub mod shutdown;
 pub mod telemetry;

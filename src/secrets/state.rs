@@ -1,7 +1,7 @@
 //! The state Secret: its format, and nothing of what it means. One key, `state.json`, so that a write is all or nothing,
 //! and `format`, a number: older formats are read, a newer one is refused without being touched.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -11,8 +11,13 @@ use zeroize::Zeroize;
 
 use crate::{
     api::{CREDENTIAL_LABEL, GROUP},
-    credential::record::{AskedUnder, Binding, Candidate, Holder, Intent, Issued, Received, StateRecord},
-    oauth::values::{AccessToken, IdToken, RefreshToken, SecretText},
+    credential::record::{
+        AskedUnder, Authorized, Binding, Candidate, Device, Holder, Intent, Issued, Received, StateRecord,
+    },
+    oauth::{
+        device::DeviceAuthorization,
+        values::{AccessToken, IdToken, RefreshToken, SecretText},
+    },
 };
 
 #[cfg(test)]
@@ -108,6 +113,10 @@ struct RecordFormat {
     seed_hash: Option<String>,
     spent: Vec<String>,
     binding: BindingFormat,
+    #[serde(default)]
+    authorized: Option<AuthorizedFormat>,
+    #[serde(default)]
+    device: Option<DeviceFormat>,
     intent: Option<IntentFormat>,
     candidates: Vec<CandidateFormat>,
     aside: Vec<CandidateFormat>,
@@ -141,6 +150,26 @@ struct IssuedFormat {
 struct BindingFormat {
     servers: Vec<String>,
     client_id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizedFormat {
+    subject: Option<String>,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceFormat {
+    device_code: Text,
+    user_code: String,
+    verification_uri: String,
+    expires_at: Timestamp,
+    /// In seconds.
+    interval: u64,
+    lineage: String,
+    binding: BindingFormat,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -217,6 +246,8 @@ impl From<&StateRecord> for RecordFormat {
             seed_hash: record.seed_hash.clone(),
             spent: record.spent.clone(),
             binding: BindingFormat::from(&record.binding),
+            authorized: record.authorized.as_ref().map(AuthorizedFormat::from),
+            device: record.device.as_ref().map(DeviceFormat::from),
             intent: record.intent.as_ref().map(IntentFormat::from),
             candidates: record.candidates.iter().map(CandidateFormat::from).collect(),
             aside: record.aside.iter().map(CandidateFormat::from).collect(),
@@ -241,6 +272,8 @@ impl From<RecordFormat> for StateRecord {
             seed_hash: format.seed_hash,
             spent: format.spent,
             binding: Binding::from(format.binding),
+            authorized: format.authorized.map(|it| Authorized { subject: it.subject, at: it.at }),
+            device: format.device.map(Device::from),
             intent: format.intent.map(Intent::from),
             candidates: format.candidates.into_iter().map(Candidate::from).collect(),
             aside: format.aside.into_iter().map(Candidate::from).collect(),
@@ -301,6 +334,41 @@ impl From<&Binding> for BindingFormat {
 impl From<BindingFormat> for Binding {
     fn from(format: BindingFormat) -> Self {
         Self { servers: format.servers, client_id: format.client_id }
+    }
+}
+
+impl From<&Authorized> for AuthorizedFormat {
+    fn from(authorized: &Authorized) -> Self {
+        Self { subject: authorized.subject.clone(), at: authorized.at }
+    }
+}
+
+impl From<&Device> for DeviceFormat {
+    fn from(device: &Device) -> Self {
+        let DeviceAuthorization { device_code, user_code, verification_uri, expires_at, interval } =
+            &device.authorization;
+        Self {
+            device_code: Text::from(device_code),
+            user_code: user_code.clone(),
+            verification_uri: verification_uri.clone(),
+            expires_at: *expires_at,
+            interval: interval.as_secs(),
+            lineage: device.lineage.clone(),
+            binding: BindingFormat::from(&device.binding),
+        }
+    }
+}
+
+impl From<DeviceFormat> for Device {
+    fn from(format: DeviceFormat) -> Self {
+        let authorization = DeviceAuthorization {
+            device_code: SecretText::from(format.device_code),
+            user_code: format.user_code,
+            verification_uri: format.verification_uri,
+            expires_at: format.expires_at,
+            interval: Duration::from_secs(format.interval),
+        };
+        Self { authorization, lineage: format.lineage, binding: Binding::from(format.binding) }
     }
 }
 

@@ -223,8 +223,12 @@ fn check(provider: &ProviderSpec, kind: Kind, credential: &Value) -> Result<Chec
     let spec: OAuthCredentialSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     let (namespace, id) = ("operator", "catalog".into());
     let given = GivenProvider { spec: provider, namespace, allowed_addresses: &[], id, metadata: None };
-    let limits =
-        Limits { request_timeout: Duration::from_secs(30), secret_types: Vec::new(), api_audiences: Vec::new() };
+    let limits = Limits {
+        request_timeout: Duration::from_secs(30),
+        secret_types: Vec::new(),
+        api_audiences: Vec::new(),
+        callback: None,
+    };
     validate("default", "catalog", &spec, &given, &limits).map_err(|problem| problem.message)
 }
 

@@ -3,11 +3,12 @@
 const STEPS = 20;
 
 /**
- * Opens an authorization URL, or a device flow's verification_uri_complete, and says yes to everything.
+ * Opens an authorization URL, or a device flow's verification_uri_complete, and says yes to everything; with `deny`, no at the
+ * first page that has a way to say it.
  * @returns {Promise<string | undefined>} the address that the provider sends the browser to, code and all; undefined where
  *   the provider keeps it (the device flow ends on a page of its own)
  */
-export async function consent(address, { login = 'robot', password = 'any' } = {}) {
+export async function consent(address, { login = 'robot', password = 'any', deny = false } = {}) {
   const { origin } = new URL(address);
   const cookies = new Map(); // one origin, and names that don't clash: paths need not be told apart
   let step = { url: new URL(address) };
@@ -29,6 +30,8 @@ export async function consent(address, { login = 'robot', password = 'any' } = {
       step = { url: next };
     } else if (!response.ok) {
       throw new Error(`${step.url.pathname} answered ${response.status}`);
+    } else if (deny && readAbort(page)) {
+      step = { url: new URL(readAbort(page), step.url) };
     } else {
       const form = readForm(page);
       if (!form) return undefined;
@@ -47,6 +50,12 @@ function keep(cookies, lines) {
     if (value === '') cookies.delete(name);
     else cookies.set(name, value);
   }
+}
+
+/** The link by which a person says no. */
+function readAbort(page) {
+  const link = /<a href="([^"]*\/abort)"/.exec(page);
+  return link && decodeEntities(link[1]);
 }
 
 /** The page's one form. Enough HTML for pages that oidc-provider itself writes. */

@@ -38,7 +38,7 @@ export function defaultClients(redirectUris) {
  *   scopes as oidc-provider has them
  */
 export async function createProvider(issuer, settings) {
-  const { accessTokenTtl, refreshTokenTtl, rotation, reuseGracePeriod, clients, scopes } = settings;
+  const { accessTokenTtl, refreshTokenTtl, rotation, reuseGracePeriod, deviceCodeTtl, requirePar, clients, scopes } = settings;
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const provider = new Provider(issuer, {
     adapter: createStore(reuseGracePeriod * 1000),
@@ -71,13 +71,14 @@ export async function createProvider(issuer, settings) {
         ),
       },
       revocation: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: requirePar },
     },
     // As numbers, and Grant no shorter than what hangs on it. A public client's refresh tokens too get a full lifetime at
     // each rotation: by default they would inherit what was left.
     ttl: {
       AccessToken: accessTokenTtl,
       ClientCredentials: accessTokenTtl,
-      DeviceCode: 600,
+      DeviceCode: deviceCodeTtl,
       Grant: refreshTokenTtl + 3600,
       IdToken: 3600,
       Interaction: 3600,

@@ -4,7 +4,7 @@
 //     walks the whole authorization code flow (PKCE, login, consent, exchange): {"refresh_token", "access_token"}
 //   node seed.mjs --control URL --client ID --count N [--scope S] [--login NAME]
 //     for volume: the server mints N of them, each under a grant of its own: [{"refresh_token", "access_token"}, …]
-//   node seed.mjs --consent URL [--login NAME]
+//   node seed.mjs --consent URL [--login NAME] [--deny]
 //     only the person's part, for an authorization URL or a device page that someone else made: {"redirect"}
 //
 // For a server with a certificate of one's own, NODE_EXTRA_CA_CERTS names its CA.
@@ -17,11 +17,11 @@ const text = { type: 'string' };
 const { values: flags } = parseArgs({
   options: {
     issuer: text, client: text, secret: text, auth: text, 'redirect-uri': text, scope: text, login: text,
-    control: text, count: text, consent: text,
+    control: text, count: text, consent: text, deny: { type: 'boolean' },
   },
 });
 
-if (flags.consent) print({ redirect: await consent(flags.consent, { login: flags.login }) });
+if (flags.consent) print({ redirect: await consent(flags.consent, { login: flags.login, deny: flags.deny }) });
 else if (flags.count) print(await minted());
 else print(await consented());
 

@@ -3,7 +3,7 @@
 //
 //   node server.mjs [--config FILE] [--host 127.0.0.1] [--port 0] [--control-port 0]
 //                   [--access-token-ttl SECONDS] [--refresh-token-ttl SECONDS] [--rotation strict|none]
-//                   [--reuse-grace-period SECONDS]
+//                   [--reuse-grace-period SECONDS] [--device-code-ttl SECONDS] [--require-par]
 //                   [--redirect-uri URI]… [--latency-ms N] [--log FILE] [--cert FILE --key FILE [--client-ca FILE]]
 //                   [--exit-with-stdin]
 //
@@ -28,6 +28,8 @@ const DEFAULTS = {
   refreshTokenTtl: 14 * 24 * 3600,
   rotation: 'strict',
   reuseGracePeriod: 0,
+  deviceCodeTtl: 600,
+  requirePar: false,
   redirectUris: ['https://client.example.com/callback'],
   latencyMs: 0,
   scopes: ['openid', 'offline_access', 'read', 'write'],
@@ -68,7 +70,8 @@ function readSettings() {
     options: {
       config: text, host: text, port: text, 'control-port': text, 'access-token-ttl': text, 'refresh-token-ttl': text,
       rotation: text, 'reuse-grace-period': text, 'redirect-uri': { type: 'string', multiple: true }, 'latency-ms': text, log: text, cert: text,
-      key: text, 'client-ca': text, 'exit-with-stdin': { type: 'boolean' },
+      key: text, 'client-ca': text, 'exit-with-stdin': { type: 'boolean' }, 'device-code-ttl': text,
+      'require-par': { type: 'boolean' },
     },
   });
   const given = {
@@ -86,6 +89,8 @@ function readSettings() {
     key: flags.key,
     clientCa: flags['client-ca'],
     exitWithStdin: flags['exit-with-stdin'],
+    deviceCodeTtl: wholeNumber(flags, 'device-code-ttl'),
+    requirePar: flags['require-par'],
   };
   const file = flags.config ? JSON.parse(readFileSync(flags.config, 'utf8')) : {};
   const unknown = Object.keys(file).find((name) => !(name in given || name in DEFAULTS || name === 'clients'));

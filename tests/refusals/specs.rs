@@ -92,7 +92,7 @@ async fn wrong_specs_stall_with_a_sentence() {
         case(
             "token-url",
             json!({"provider": {"endpoints": {"token": "https://[::1/token"}}}),
-            &["The token endpoint is not a URL", "correct endpoints.token"],
+            &["endpoints.token is not a URL", "correct endpoints.token"],
         ),
     ];
     run_all(&namespace, &cases).await;

@@ -23,19 +23,12 @@ async fn every_feature_that_is_not_there_yet_is_named() {
         let says = [&*format!("does not carry out {feature} yet"), instead, "or install a version that does"];
         Case::of_spec(name, spec(&url, &patch), Expect::stalled("InvalidSpec", &says), &spec(&url, &json!({})))
     };
-    let grant = |name: &'static str, member: &str, content: Value, instead: &str| {
-        case(name, json!({"grant": {"clientCredentials": null, member: content}}), &format!("grant.{member}"), instead)
-    };
-    let cases = [
-        grant("code", "authorizationCode", json!({}), "use refreshToken"),
-        grant("device", "deviceCode", json!({}), "use refreshToken"),
-        case(
-            "restart",
-            json!({"rolloutRestart": [{"kind": "Deployment", "name": "a"}]}),
-            "rolloutRestart",
-            "leave it out",
-        ),
-    ];
+    let cases = [case(
+        "restart",
+        json!({"rolloutRestart": [{"kind": "Deployment", "name": "a"}]}),
+        "rolloutRestart",
+        "leave it out",
+    )];
     run_all(&namespace, &cases).await;
     for case in &cases {
         assert_eq!(answers.arrivals(case.name).len(), 1, "{}", case.name);
@@ -56,12 +49,7 @@ async fn promised_manifests_say_what_they_lack() {
     objects.extend(promised(&namespace.name).into_iter().map(|(_, object)| object));
     apply(&namespace.client, &namespace.name, objects).await.unwrap();
 
-    let lacking = [
-        ("hover-consented", "grant.authorizationCode"),
-        ("tv", "grant.deviceCode"),
-        ("registry", "grant.authorizationCode"),
-        ("many", "grant.authorizationCode"),
-    ];
+    let lacking = [("reports", "rolloutRestart")];
     for (name, feature) in lacking {
         let sentence = format!("This version of oauth-operator does not carry out {feature} yet");
         let what = format!("Stalled: {sentence}");

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary includes all of this and uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in test support a panic is the message")]
 
+pub mod browser;
 pub mod certificates;
 pub mod clock;
 pub mod cluster;

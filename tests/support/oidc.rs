@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use oauth_operator::operate::requests::install_crypto_provider;
@@ -19,6 +19,8 @@ pub struct Oidc {
     http: reqwest::Client,
     child: Child,
     stdin: Option<ChildStdin>,
+    /// Held open: the server's library writes a word there now and then, and would die of a closed pipe.
+    _stdout: BufReader<ChildStdout>,
 }
 
 impl Oidc {
@@ -48,11 +50,19 @@ impl Oidc {
             .spawn()
             .expect("node is installed");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("the line that says where it listens");
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { issuer: text("issuer"), control: text("control"), http, stdin: child.stdin.take(), child }
+        Self {
+            issuer: text("issuer"),
+            control: text("control"),
+            http,
+            stdin: child.stdin.take(),
+            _stdout: stdout,
+            child,
+        }
     }
 
     pub fn token_url(&self) -> String {

@@ -1,4 +1,15 @@
 use super::*;
+use crate::{
+    api::OAuthCredentialStatus,
+    credential::{
+        decide::Starts,
+        observed::{Inputs, Source},
+        record::{AskedUnder, Holder, Intent},
+        rotation::Keeps,
+        schedule::{Jitter, RefreshPolicy},
+    },
+    oauth::values::RefreshToken,
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -118,4 +129,125 @@ fn old_requests_go() {
     }
     assert_eq!(box_.progress.requests.len(), MOST_REQUESTS);
     assert!(box_.request("a").is_none() && box_.request("e").is_some());
+}
+
+/// A grant that is there already, at revision 3.
+fn granted() -> StateRecord {
+    StateRecord {
+        lineage: "old".into(),
+        revision: 3,
+        refresh_token: Some(RefreshToken::new("r")),
+        binding: binding("c"),
+        ..StateRecord::default()
+    }
+}
+
+fn intent(lineage: &str, pod: &str) -> Intent {
+    Intent {
+        attempt: "a".into(),
+        holder: Holder { pod: pod.into(), boot: "boot".into() },
+        lineage: lineage.into(),
+        leg: String::new(),
+        token_hash: "hash of abc".into(),
+        binding: binding("c"),
+        started_at: at(0),
+        send_by: at(5),
+    }
+}
+
+struct Case {
+    mailbox: Option<Mailbox>,
+    state: Option<StateRecord>,
+    suspend: bool,
+    seen_for: u64,
+    not_before: Option<i64>,
+    now: i64,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        let mailbox = Some(pasted("abc", vec![request("a", None)]));
+        Self { mailbox, state: Some(granted()), suspend: false, seen_for: 0, not_before: None, now: 60 }
+    }
+}
+
+fn decided(case: &Case) -> Next {
+    let rules = Rules {
+        starts: Starts::Consent,
+        keeps: Keeps::SingleUse,
+        policy: RefreshPolicy::default(),
+        suspend: case.suspend,
+        reuse_grace_period: None,
+        grace_ends_on_use: false,
+        legs: Vec::new(),
+        request_timeout: Duration::from_secs(30),
+    };
+    let (binding, holder) = (binding("c"), Holder { pod: "pod".into(), boot: "boot".into() });
+    let (status, asked) = (OAuthCredentialStatus { revision: Some(3), ..Default::default() }, AskedUnder::default());
+    let seen = Observed {
+        now: at(case.now),
+        generation: 1,
+        status: &status,
+        refresh_requested: None,
+        asked_under: &asked,
+        settings_hash: "",
+        output_hash: "",
+        output_name: "",
+        output: OutputSeen::Absent,
+        state: case.state.as_ref().map_or(StateSeen::Absent, StateSeen::Read),
+        inputs: InputsSeen::Read(Inputs { binding: &binding, source: Source::Consent }),
+        seed_taken_by: None,
+        holder: &holder,
+        intent_seen_for: Duration::from_secs(case.seen_for),
+        jitter: Jitter::from_bits(0),
+    };
+    let mailbox = case.mailbox.as_ref().map_or(MailboxSeen::None, MailboxSeen::Read);
+    let hash = |code: &SecretText| format!("hash of {}", code.expose());
+    next(&rules, &seen, mailbox, Answerer::default(), case.not_before.map(at), hash, "new")
+}
+
+#[test]
+fn a_code_begins_a_new_lineage_over_one_that_stays() {
+    let Next::Exchange(exchanging) = decided(&Case::default()) else { panic!("it is exchanged") };
+    assert_eq!(exchanging.base, granted(), "what is there stays as it is");
+    assert_eq!((exchanging.begun.lineage.as_str(), exchanging.begun.revision), ("new", 3));
+    assert_eq!((exchanging.begun.refresh_token, exchanging.code_hash.as_str()), (None, "hash of abc"));
+    let Next::Exchange(first) = decided(&Case { state: None, ..Case::default() }) else { panic!("it is exchanged") };
+    assert_eq!(first.base, StateRecord::default());
+}
+
+#[test]
+fn a_spent_code_is_never_sent_again() {
+    let spent = StateRecord { spent: vec!["hash of abc".into()], ..granted() };
+    assert_eq!(decided(&Case { state: Some(spent), ..Case::default() }), Next::Discard(None));
+}
+
+#[test]
+fn an_open_intent_is_let_settle_and_then_the_code_is_sent_again() {
+    let open = |lineage, pod| Some(StateRecord { intent: Some(intent(lineage, pod)), ..granted() });
+    assert_eq!(decided(&Case { state: open("new", "other"), seen_for: 10, ..Case::default() }), Next::Wait(at(90)));
+    for (state, seen_for) in [(open("new", "other"), 40), (open("new", "pod"), 0)] {
+        let Next::Exchange(exchanging) = decided(&Case { state, seen_for, ..Case::default() }) else { panic!("sent") };
+        assert_eq!(exchanging.base.intent, None, "a refusal of this code settles it");
+    }
+    // A refresh whose outcome isn't known stays unknown, should the code be refused.
+    let Next::Exchange(exchanging) = decided(&Case { state: open("old", "pod"), ..Case::default() }) else {
+        panic!("sent")
+    };
+    assert_eq!(exchanging.base.intent, Some(intent("old", "pod")));
+}
+
+#[test]
+fn pauses_and_ends() {
+    let empty = || Some(mailbox(vec![]));
+    assert_eq!(decided(&Case { mailbox: None, ..Case::default() }), Next::Nothing);
+    assert_eq!(decided(&Case { suspend: true, ..Case::default() }), Next::Nothing);
+    assert_eq!(decided(&Case { not_before: Some(70), ..Case::default() }), Next::Wait(at(70)));
+    assert_eq!(decided(&Case { mailbox: empty(), not_before: Some(70), ..Case::default() }), Next::Wait(at(70)));
+    assert_eq!(decided(&Case { mailbox: empty(), ..Case::default() }), Next::Prepare);
+    let prepared = Some(mailbox(vec![request("a", None)]));
+    assert_eq!(decided(&Case { mailbox: prepared, ..Case::default() }), Next::Wait(at(3600)));
+    assert_eq!(decided(&Case { mailbox: empty(), now: 3600, ..Case::default() }), Next::Discard(Some(expired())));
+    // A code that couldn't be exchanged for an hour is dead everywhere.
+    assert_eq!(decided(&Case { now: 3600, ..Case::default() }), Next::Discard(Some(expired())));
 }

@@ -145,6 +145,7 @@ impl Case {
                     Starts::RefreshToken => Source::Seed(&seed, hash(self.seed)),
                     Starts::Password => Source::User(hash(self.seed)),
                     Starts::Token => Source::Tokens(hash(self.seed)),
+                    Starts::Consent => Source::Consent,
                 },
             }),
             seed_taken_by: self.taken_by,

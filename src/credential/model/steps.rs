@@ -177,6 +177,7 @@ impl World {
             life: Life::of(record, issued, &self.rules.policy),
             scopes: Vec::new(),
             seed_hash: record.seed_hash.clone(),
+            authorized: None,
             secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: version.to_string() },
         };
         let status = &view.status.value;
@@ -233,6 +234,7 @@ impl World {
             current: reporting.current,
             outcome: (*reporting.outcome).clone(),
             next: reporting.next,
+            authorization: Default::default(),
             handled: None,
             output_name: "token",
         };

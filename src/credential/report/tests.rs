@@ -15,6 +15,7 @@ fn token(revision: i64) -> PublishedToken {
         scopes: vec!["a".into()],
         additional: Vec::new(),
         seed_hash: Some("seed".into()),
+        authorized: None,
         secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: "1".into() },
     }
 }
@@ -27,6 +28,7 @@ fn pass(now: i64, outcome: Outcome) -> Pass<'static> {
         current: true,
         next: Some(at(1700)),
         handled: None,
+        authorization: Default::default(),
         output_name: "token",
     }
 }

@@ -446,3 +446,79 @@ fn every_way_of_a_grant_that_keeps_nothing() {
     let ends = every_way(Keeps::Nothing, false);
     assert!(ends[0] > 0 && ends[1] > 0 && ends[2..] == [0, 0, 0], "{ends:?}");
 }
+
+/// A person consents anew over a grant that is there; one with a code whose hash is "hash of code".
+fn consenting() -> (StateRecord, Attempt<()>) {
+    let base = record("old", "r0");
+    let code = "hash of code".to_owned();
+    let begun = StateRecord::begin("new".into(), base.binding.clone(), None, code, Some(&base), 3, at(50));
+    let intent = Intent { lineage: "new".into(), ..intent("mine", "code") };
+    (base.clone(), Attempt::consenting(Keeps::SingleUse, base, begun, Some("1".into()), intent))
+}
+
+fn next(attempt: Attempt<()>, event: Event<()>) -> Attempt<()> {
+    match attempt.on(event) {
+        Step::Next(next) => *next,
+        Step::End(ended) => panic!("it goes on, and doesn't end in {ended:?}"),
+    }
+}
+
+/// The code has been sent.
+fn code_sent() -> (StateRecord, Attempt<()>) {
+    let (base, attempt) = consenting();
+    let attempt = next(attempt, Event::Connected { now: at(60), send_by: at(65) });
+    let Effect::WriteIntent(write) = attempt.effect() else { panic!("the intent comes first") };
+    assert_eq!((&write.record.lineage, &write.record.refresh_token), (&base.lineage, &base.refresh_token));
+    assert_eq!(write.record.intent.unwrap().lineage, "new");
+    let attempt = next(attempt, Event::Written { resource_version: "2".into() });
+    assert_eq!(attempt.effect(), Effect::Send);
+    (base, attempt)
+}
+
+fn consented() -> Event<()> {
+    Event::Consented { issued: Box::new(issued(Some("r1"))), subject: Some("robot".into()) }
+}
+
+#[test]
+fn a_consents_reply_begins_its_lineage() {
+    let (_, attempt) = code_sent();
+    let attempt = next(attempt, consented());
+    let Effect::SaveReply { write, .. } = attempt.effect() else { panic!("it is saved") };
+    assert_eq!((write.record.lineage.as_str(), write.record.revision), ("new", 4));
+    assert_eq!(write.record.refresh_token, Some(RefreshToken::new("r1")));
+    assert!(write.record.is_spent("hash of code") && write.record.intent.is_none());
+    assert_eq!(write.record.authorized.as_ref().unwrap().subject.as_deref(), Some("robot"));
+    assert!(matches!(
+        attempt.on(Event::Written { resource_version: "3".into() }),
+        Step::End(Ended::Issued { saved: Some(_), .. })
+    ));
+}
+
+#[test]
+fn a_refused_code_leaves_the_grant_that_was_there() {
+    let (base, attempt) = code_sent();
+    let attempt = next(attempt, Event::Failed(NoToken::NotSpent(())));
+    let Effect::ClearIntent(write) = attempt.effect() else { panic!("the intent is withdrawn") };
+    assert_eq!(write.record, base);
+}
+
+#[test]
+fn a_consents_reply_is_saved_over_whatever_became_of_the_old_lineage() {
+    let (base, attempt) = code_sent();
+    let attempt = next(next(attempt, consented()), Event::WriteInDoubt);
+    // Another process judged the intent, and refreshed the old lineage.
+    let refreshed = base.with_reply("theirs", Some("hash of r0"), received(issued(Some("r9"))));
+    let there = (Box::new(refreshed.clone()), "7".to_owned());
+    let attempt = next(attempt, Event::Read { state: Some(there), credential_exists: true });
+    let Effect::SaveReply { write, .. } = attempt.effect() else { panic!("it is saved") };
+    assert_eq!((write.record.lineage.as_str(), write.replaces.as_deref()), ("new", Some("7")));
+    assert!(write.record.revision > refreshed.revision);
+    assert!(write.record.is_spent("hash of r0") && write.record.is_spent("hash of code"));
+    // A newer consent has begun meanwhile: this one is put aside.
+    let (_, attempt) = code_sent();
+    let attempt = next(next(attempt, consented()), Event::WriteInDoubt);
+    let there = (Box::new(record("newest", "r7")), "8".to_owned());
+    let attempt = next(attempt, Event::Read { state: Some(there), credential_exists: true });
+    let Effect::SaveReply { write, .. } = attempt.effect() else { panic!("it is kept") };
+    assert_eq!((write.record.lineage.as_str(), write.record.aside.len()), ("newest", 1));
+}

@@ -9,7 +9,7 @@ use super::{Checks, GivenProvider, invalid};
 use crate::{
     api::{OAuthCredentialSpec, RevocationPolicy},
     credential::{
-        checked::{Grant, InputRef, Issuer, Revocation},
+        checked::{ConsentSource, Grant, InputRef, Issuer, ParameterSource, Revocation},
         references,
     },
     oauth::discovery,
@@ -28,13 +28,10 @@ pub(super) struct Endpoints {
 }
 
 /// What endpoints are discovered from, where one that is needed isn't given.
-pub fn issuer(provider: &GivenProvider<'_>) -> Checks<Option<Issuer>> {
-    if given(provider, |endpoints| endpoints.token.as_deref()).is_some() {
-        return Ok(None);
-    }
+pub fn issuer(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>) -> Checks<Option<Issuer>> {
+    let Some(missing) = missing(spec, provider) else { return Ok(None) };
     let issuer = provider.spec.issuer.as_ref().map(|issuer| issuer.0.clone());
-    let issuer =
-        issuer.ok_or_else(|| invalid("The provider names no token endpoint: set issuer or endpoints.token."))?;
+    let issuer = issuer.ok_or_else(|| invalid(format!("The provider names no {missing}")))?;
     if !discovery::is_issuer(&issuer) {
         return Err(invalid(
             "The provider's issuer is to be a URL with neither query nor fragment: correct it, or set endpoints.token.",
@@ -45,13 +42,13 @@ pub fn issuer(provider: &GivenProvider<'_>) -> Checks<Option<Issuer>> {
 }
 
 pub(super) fn endpoints(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>) -> Checks<Endpoints> {
-    let issuer = issuer(provider)?;
+    let issuer = issuer(spec, provider)?;
     let metadata = provider.metadata.as_deref().filter(|_| issuer.is_some());
     let own = spec.client.as_ref().filter(|client| client.has_material());
     let mutual = own.or(provider.spec.client.as_ref()).is_some_and(|client| client.certificate_secret_ref.is_some());
     let discovered = metadata.map(|metadata| if mutual { &metadata.mtls_token } else { &metadata.token });
-    let token = given(provider, |endpoints| endpoints.token.as_deref()).map(endpoint).transpose()?;
-    let refresh = given(provider, |endpoints| endpoints.refresh.as_deref()).map(endpoint).transpose()?;
+    let token = given(provider, |endpoints| endpoints.token.as_deref()).map(endpoint("token")).transpose()?;
+    let refresh = given(provider, |endpoints| endpoints.refresh.as_deref()).map(endpoint("refresh")).transpose()?;
     let origin = |url: &Url| url.origin().ascii_serialization();
     let origins = token.iter().chain(&refresh).map(origin);
     let servers: BTreeSet<String> = issuer.iter().map(|issuer| issuer.identifier.clone()).chain(origins).collect();
@@ -75,7 +72,14 @@ pub(super) fn revocation(
     if spec.revocation_policy == RevocationPolicy::Never {
         return Ok(Revocation::Never);
     }
-    if !matches!(grant, Grant::RefreshToken { .. } | Grant::Password { .. }) {
+    let keeps = matches!(
+        grant,
+        Grant::RefreshToken { .. }
+            | Grant::Password { .. }
+            | Grant::AuthorizationCode { .. }
+            | Grant::DeviceCode { .. }
+    );
+    if !keeps {
         return Err(invalid(
             "revocationPolicy OnDelete revokes what the operator keeps, and for this grant it keeps nothing: leave it out.",
         ));
@@ -108,6 +112,82 @@ pub(super) fn revocation(
     }
 }
 
+/// What has to be discovered, and what could be set instead.
+fn missing(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>) -> Option<&'static str> {
+    let endpoints = provider.spec.endpoints.clone().unwrap_or_default();
+    let (code, device) = (spec.grant.authorization_code.as_ref(), spec.grant.device_code.as_ref());
+    let subject = code
+        .map(|grant| grant.expected_subject.is_some())
+        .or(device.map(|grant| grant.expected_subject.is_some()))
+        .unwrap_or_default();
+    let needed = [
+        (endpoints.token.is_none(), "token endpoint: set issuer or endpoints.token."),
+        (
+            code.is_some() && endpoints.authorization.is_none(),
+            "authorization endpoint: set issuer or endpoints.authorization.",
+        ),
+        (
+            device.is_some() && endpoints.device_authorization.is_none(),
+            "device authorization endpoint: set issuer or endpoints.deviceAuthorization.",
+        ),
+        (
+            subject && endpoints.jwks.is_none(),
+            "keys to verify expectedSubject with: set issuer, and endpoints.jwks where the issuer's metadata don't name them.",
+        ),
+    ];
+    needed.into_iter().find_map(|(missing, what)| missing.then_some(what))
+}
+
+/// What a grant that begins with a person's consent needs.
+pub(super) fn consent(
+    spec: &OAuthCredentialSpec,
+    provider: &GivenProvider<'_>,
+    parameters: Vec<ParameterSource>,
+) -> Checks<ConsentSource> {
+    let (code, device) = (spec.grant.authorization_code.is_some(), spec.grant.device_code.is_some());
+    if !code && !device {
+        return Ok(ConsentSource::default());
+    }
+    let wants_metadata = issuer(spec, provider)?.is_some();
+    let metadata = provider.metadata.as_deref().filter(|_| wants_metadata).map(|metadata| &metadata.consent);
+    let pick = |field, own: fn(&crate::api::Endpoints) -> Option<&str>, discovered: Option<&Url>| {
+        let own = given(provider, own).map(endpoint(field)).transpose()?;
+        Ok(own.or_else(|| discovered.cloned()))
+    };
+    let known = metadata.is_some() || !wants_metadata;
+    let authorization =
+        pick("authorization", |it| it.authorization.as_deref(), metadata.and_then(|it| it.authorization.as_ref()))?;
+    if code && known && authorization.is_none() {
+        return Err(invalid("The issuer's metadata name no authorization endpoint: set endpoints.authorization."));
+    }
+    let device_authorization = pick(
+        "deviceAuthorization",
+        |it| it.device_authorization.as_deref(),
+        metadata.and_then(|it| it.device_authorization.as_ref()),
+    )?;
+    if device && known && device_authorization.is_none() {
+        return Err(invalid(
+            "The issuer's metadata name no device authorization endpoint: set endpoints.deviceAuthorization.",
+        ));
+    }
+    let required = metadata.filter(|it| it.requires_pushed);
+    let pushed = pick(
+        "pushedAuthorizationRequest",
+        |it| it.pushed_authorization_request.as_deref(),
+        required.and_then(|it| it.pushed_authorization_request.as_ref()),
+    )?;
+    Ok(ConsentSource {
+        authorization,
+        device_authorization,
+        pushed,
+        jwks: pick("jwks", |it| it.jwks.as_deref(), metadata.and_then(|it| it.jwks.as_ref()))?,
+        issuer: provider.spec.issuer.as_ref().map(|issuer| issuer.0.clone()),
+        names_itself: metadata.is_some_and(|it| it.names_itself),
+        parameters,
+        callback: None,
+    })
+}
+
 fn given<'a>(
     provider: &GivenProvider<'a>,
     endpoint: impl Fn(&'a crate::api::Endpoints) -> Option<&'a str>,
@@ -115,10 +195,12 @@ fn given<'a>(
     provider.spec.endpoints.as_ref().and_then(endpoint)
 }
 
-fn endpoint(url: &str) -> Checks<Url> {
-    Url::parse(url).map_err(|error| {
-        invalid(format!("The token endpoint is not a URL ({error}): correct endpoints.token or endpoints.refresh."))
-    })
+fn endpoint(field: &'static str) -> impl Fn(&str) -> Checks<Url> {
+    move |url| {
+        Url::parse(url).map_err(|error| {
+            invalid(format!("The provider's endpoints.{field} is not a URL ({error}): correct endpoints.{field}."))
+        })
+    }
 }
 
 /// Where the authorities that the provider names are.

@@ -2,24 +2,27 @@
 //! between here and `key`.
 
 use jsonwebtoken::{
-    Algorithm, EncodingKey,
-    crypto::{CryptoProvider, JwtSigner, KeyUtils},
+    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind},
 };
 use ring::{
     hmac,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-        Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
-        RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+        RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
 
-/// Signs; verifies nothing.
+/// Signs and verifies.
 pub static RING: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| Ok(Box::new(signer(*algorithm, key)?)),
-    verifier_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| Ok(Box::new(verifier(*algorithm, key)?)),
     key_utils: KeyUtils::new_unimplemented(),
 };
 
@@ -95,6 +98,60 @@ impl signature::Signer<Vec<u8>> for Signer {
 }
 
 impl JwtSigner for Signer {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+/// A public key of a server's, and how it verifies.
+enum PublicKey {
+    Rsa { parameters: &'static RsaParameters, n: Vec<u8>, e: Vec<u8> },
+    Point(&'static dyn VerificationAlgorithm, Vec<u8>),
+}
+
+struct Verifier {
+    algorithm: Algorithm,
+    key: PublicKey,
+}
+
+/// Asymmetric keys only: a server's keys are public, and as a secret they would verify whatever anybody signs.
+fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Verifier, Error> {
+    if key.family() != algorithm.family() {
+        return Err(ErrorKind::InvalidAlgorithm.into());
+    }
+    let rsa = |parameters| match key.kind() {
+        DecodingKeyKind::RsaModulusExponent { n, e } => Ok(PublicKey::Rsa { parameters, n: n.clone(), e: e.clone() }),
+        DecodingKeyKind::SecretOrDer(_) => Err(Error::from(ErrorKind::InvalidKeyFormat)),
+    };
+    let point = |verification: &'static dyn VerificationAlgorithm| {
+        Ok::<_, Error>(PublicKey::Point(verification, key.try_get_as_bytes()?.to_vec()))
+    };
+    let key = match algorithm {
+        Algorithm::RS256 => rsa(&RSA_PKCS1_2048_8192_SHA256)?,
+        Algorithm::RS384 => rsa(&RSA_PKCS1_2048_8192_SHA384)?,
+        Algorithm::RS512 => rsa(&RSA_PKCS1_2048_8192_SHA512)?,
+        Algorithm::PS256 => rsa(&RSA_PSS_2048_8192_SHA256)?,
+        Algorithm::PS384 => rsa(&RSA_PSS_2048_8192_SHA384)?,
+        Algorithm::PS512 => rsa(&RSA_PSS_2048_8192_SHA512)?,
+        Algorithm::ES256 => point(&ECDSA_P256_SHA256_FIXED)?,
+        Algorithm::ES384 => point(&ECDSA_P384_SHA384_FIXED)?,
+        Algorithm::EdDSA => point(&ED25519)?,
+        _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
+    };
+    Ok(Verifier { algorithm, key })
+}
+
+impl signature::Verifier<Vec<u8>> for Verifier {
+    fn verify(&self, message: &[u8], signed: &Vec<u8>) -> Result<(), signature::Error> {
+        let verified = match &self.key {
+            PublicKey::Rsa { parameters, n, e } => RsaPublicKeyComponents { n, e }.verify(parameters, message, signed),
+            PublicKey::Point(algorithm, point) => UnparsedPublicKey::new(*algorithm, point).verify(message, signed),
+        };
+        verified.map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Verifier {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

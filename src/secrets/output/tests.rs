@@ -19,8 +19,12 @@ fn checked(secret: Value, scopes: &[&str]) -> Checked {
         serde_json::from_value(json!({"endpoints": {"token": "https://id.example/t"}})).unwrap();
     let given =
         GivenProvider { spec: &provider, namespace: "ns", allowed_addresses: &[], id: String::new(), metadata: None };
-    let limits =
-        Limits { request_timeout: Duration::from_secs(30), secret_types: Vec::new(), api_audiences: Vec::new() };
+    let limits = Limits {
+        request_timeout: Duration::from_secs(30),
+        secret_types: Vec::new(),
+        api_audiences: Vec::new(),
+        callback: None,
+    };
     validate("ns", "cred", &spec, &given, &limits).unwrap()
 }
 

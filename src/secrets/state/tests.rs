@@ -15,6 +15,23 @@ fn bindings() -> impl Strategy<Value = Binding> {
 }
 
 prop_compose! {
+    fn authorized()(subject in option::of(texts()), at in times()) -> Authorized {
+        Authorized { subject, at }
+    }
+}
+
+prop_compose! {
+    fn devices()(code in texts(), shown in (texts(), texts()), expires_at in times(), interval in 1..300_u64,
+        lineage in texts(), binding in bindings()) -> Device {
+        let (user_code, verification_uri) = shown;
+        let interval = Duration::from_secs(interval);
+        let authorization =
+            DeviceAuthorization { device_code: SecretText::new(code), user_code, verification_uri, expires_at, interval };
+        Device { authorization, lineage, binding }
+    }
+}
+
+prop_compose! {
     fn issueds()(
         access in texts(), refresh in option::of(texts()), id in option::of(texts()), token_type in option::of(texts()),
         scope in option::of(texts()), obtained_at in times(), expires_at in option::of(times()),
@@ -57,6 +74,7 @@ prop_compose! {
         lineage in texts(), revision in any::<i64>(), attempt in option::of(texts()), now in option::of(texts()),
         previous in option::of(texts()), ends in [option::of(times()), option::of(times())], issued in option::of(issueds()), seed_hash in option::of(texts()),
         spent in vec(texts(), 0..4), binding in bindings(), intent in option::of(intents()), kept in (candidates(), candidates()),
+        consent in (option::of(authorized()), option::of(devices())),
     ) -> StateRecord {
         StateRecord {
             lineage, revision, attempt,
@@ -65,6 +83,7 @@ prop_compose! {
             previous_refresh_token: previous.map(RefreshToken::new),
             additional: issued.iter().map(|issued| ("graph".to_owned(), Issued { leg: "graph".to_owned(), ..issued.clone() })).collect(),
             issued, seed_hash, spent, binding, intent, candidates: kept.0, aside: kept.1, revoking: ends[0], former: None,
+            authorized: consent.0, device: consent.1,
         }
     }
 }
