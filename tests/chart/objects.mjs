@@ -1,6 +1,7 @@
 // Reads on stdin what the chart gives, as `kubectl create --dry-run=client -o json` prints it (one object after the other), and prints a
 // part of it.
 //   node objects.mjs pod                   the Deployment's pod, as a Pod
+//   node objects.mjs consent               all that the pages on which people consent need, in an order of its own, without their labels
 //   node objects.mjs rights SERVICEACCOUNT what the ServiceAccount's roles allow, one line a right, sorted
 import { readFileSync } from 'node:fs';
 
@@ -16,6 +17,14 @@ if (what === 'pod') {
   pod.spec.automountServiceAccountToken = false;
   delete pod.spec.priorityClassName;
   console.log(JSON.stringify(pod));
+} else if (what === 'consent') {
+  const kinds = ['Deployment', 'NetworkPolicy', 'Ingress', 'HTTPRoute'];
+  const wanted = items.filter(({ kind, metadata }) => kinds.includes(kind) || (kind === 'Service' && metadata.name.endsWith('-consent')));
+  for (const { kind, metadata, spec } of wanted) {
+    delete metadata.labels;
+    if (kind === 'Deployment') spec.template.spec.containers[0].args.sort();
+  }
+  console.log(JSON.stringify(sorted(wanted.sort((a, b) => a.kind.localeCompare(b.kind))), null, 1));
 } else {
   const rights = new Set();
   for (const binding of [...of('ClusterRoleBinding'), ...of('RoleBinding')]) {
@@ -35,4 +44,11 @@ if (what === 'pod') {
     }
   }
   console.log([...rights].sort().join('\n'));
+}
+
+/** The same, with the keys of each object in alphabetical order. */
+function sorted(value) {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }
