@@ -5,7 +5,7 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z].*:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## show the operator at work, from nothing to a refreshed token, and clean up
+demo: ## show the operator at work, from a consent to a refreshed token, and clean up
 	./tests/demo/run demo
 up: ## start the demo's cluster, token server and operator, and leave them running
 	./tests/demo/run up

@@ -42,23 +42,37 @@ example() {
     sed -e "s#https://login.example.com#$issuer#" "$@" "examples/$file" | kubectl apply -f -
 }
 
-first_token() {
-    heading "A person consents, once, in a browser: the result is a refresh token"
-    log=$dir/seed.log
-    seed=$(node tests/oidc/seed.mjs --issuer "$issuer" --client calendar --secret calendar-secret --auth basic 2>"$log" |
-        sed -n 's/.*"refresh_token":"\([^"]*\)".*/\1/p')
-    [[ -n $seed ]] || fail "no refresh token came from the authorization code flow"
-    echo "It begins with ${seed:0:6}, and works once: whoever sends it gets an access token for 12 seconds and the next refresh"
-    echo "token. Send it twice, and the server takes everything back."
+# The person's whole part. The ticket is made where the script makes it, and goes into the Secret and to the person alone.
+consent() {
+    local name=$1 ticket
+    ticket=$(node -p 'require("crypto").randomBytes(24).toString("base64url")')
+    echo "\$ kubectl create secret generic $name-oauth-consent --type oauth-operator.dev/consent --from-literal ticket=…"
+    kubectl create secret generic "$name-oauth-consent" --type oauth-operator.dev/consent --from-literal ticket="$ticket"
+    show kubectl get oauthcredential "$name" -o jsonpath='{.status.authorization.url}{"\n"}'
+    log=$dir/person.log
+    node tests/demo/person.mjs "$(status "$name" authorization.url)" "$ticket" 2>"$log"
+    echo "$ticket" >"$dir/ticket.txt"
+}
 
-    heading "It goes into a Secret, an OAuthCredential names it, and the operator does the rest"
+no_consent_is_left() { [[ -z $(kubectl get secret "$1-oauth-consent" --ignore-not-found -o name) ]]; }
+
+first_token() {
+    heading "An OAuthCredential says whose token is wanted: it waits for that person"
     log=$dir/operator.log
     start_watching
-    example 02-refresh-token.yaml -e "s#paste-the-refresh-token-here#$seed#" -e 's#change-me#calendar-secret#'
-    await 30 "the first access token" ready_is calendar True
+    example 07-authorization-code.yaml -e 's#change-me#mailbox-secret#'
+    await 30 "the word that a consent is required" kubectl wait --for=condition=Reconciling oauthcredential/mailbox --timeout=1s
     stop_watching
-    show kubectl wait --for=condition=Ready oauthcredential/calendar --timeout=30s
-    secret calendar-access before
+
+    heading "A person consents, once, in a browser (here a script is the person)"
+    consent mailbox
+    log=$dir/operator.log
+    show kubectl wait --for=condition=Ready oauthcredential/mailbox --timeout=30s
+    await 10 "the Consent Secret to go" no_consent_is_left mailbox
+    echo "No Consent Secret is left: its ticket and its code are spent."
+    echo "The access token lives 12 seconds. The refresh token that came with it stays with the operator, and works once: whoever"
+    echo "sends it gets the next of both. Send it twice, and the server takes everything back."
+    secret mailbox-access before
 }
 
 story() {
@@ -70,16 +84,16 @@ story() {
 
     heading "Meanwhile the token nears its expiry: each new row is a refresh (see REVISION)"
     start_watching
-    await 60 "the third access token" revision_is calendar 3
+    await 60 "the third access token" revision_is mailbox 3
     stop_watching
-    secret calendar-access after
-    status calendar revision >"$dir/revision.txt"
+    secret mailbox-access after
+    status mailbox revision >"$dir/revision.txt"
 
     heading "Two refreshes later: another access token, and no refresh token was sent twice"
-    echo "access token before: $(awk '$1 == "token" {print substr($2, 1, 12)}' "$dir/secret-calendar-access-before.txt")…"
-    echo "access token after:  $(awk '$1 == "token" {print substr($2, 1, 12)}' "$dir/secret-calendar-access-after.txt")…"
+    echo "access token before: $(awk '$1 == "token" {print substr($2, 1, 12)}' "$dir/secret-mailbox-access-before.txt")…"
+    echo "access token after:  $(awk '$1 == "token" {print substr($2, 1, 12)}' "$dir/secret-mailbox-access-after.txt")…"
     echo "What the token server says of it:"
-    node tests/demo/requests.mjs "$dir/token-requests.jsonl" calendar
+    node tests/demo/requests.mjs "$dir/token-requests.jsonl" mailbox
 
     heading "When something is wrong, the status says what, and what to do: a wrong client secret"
     example 01-client-credentials.yaml

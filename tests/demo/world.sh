@@ -97,10 +97,12 @@ install() {
 }
 
 start_token_server() {
+    # The operator's pages: the token server sends people back there.
+    pages=http://127.0.0.1:$(node -e 'const s = require("net").createServer(); s.listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); });')
     cat >"$dir/token-server.json" <<JSON
 {"accessTokenTtl": 12, "log": "$dir/token-requests.jsonl", "clients": [
-  {"client_id": "calendar", "client_secret": "calendar-secret", "token_endpoint_auth_method": "client_secret_basic",
-   "redirect_uris": ["https://client.example.com/callback"], "response_types": ["code"],
+  {"client_id": "mailbox", "client_secret": "mailbox-secret", "token_endpoint_auth_method": "client_secret_basic",
+   "redirect_uris": ["$pages/oauth/callback"], "response_types": ["code"],
    "grant_types": ["authorization_code", "refresh_token"]},
   {"client_id": "reports", "client_secret": "reports-secret", "token_endpoint_auth_method": "client_secret_basic",
    "redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"]}]}
@@ -113,7 +115,8 @@ JSON
 }
 
 start_operator() {
-    local flags=(--allow-egress 127.0.0.0/8 --allow-insecure-http --metrics-listen 127.0.0.1:0)
+    local flags=(--allow-egress 127.0.0.0/8 --allow-insecure-http --metrics-listen 127.0.0.1:0
+        --public-url "$pages" --listen "${pages#http://}")
     [[ -z $existing ]] || flags+=(--namespace "$namespace") # other people's credentials are none of the demo's business
     ln -sf "$operator" "$dir/oauth-operator"
     KUBECONFIG=$dir/operator.kubeconfig launch operator "$dir/oauth-operator" "${flags[@]}"
