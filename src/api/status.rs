@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, ConditionType};
 
 /// Status of an OAuthCredential.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +84,13 @@ pub struct OAuthCredentialStatus {
     /// What a person needs to consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<AuthorizationStatus>,
+}
+
+impl OAuthCredentialStatus {
+    /// The condition of this type, where there is one.
+    pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
 }
 
 /// One additional token.

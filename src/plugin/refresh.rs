@@ -1,0 +1,218 @@
+//! `kubectl oauth refresh`: sets the annotation by which a person asks for a new token, and may wait for what comes of it.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+    runtime::{
+        wait::{self, await_condition},
+        watcher,
+    },
+};
+use serde_json::json;
+
+use super::{
+    Verdict,
+    account::holds,
+    connection::Connection,
+    failure::{Failure, is_absent},
+    flags::Refresh,
+    put, status,
+    text::relative,
+};
+use crate::api::{ConditionType, OAuthCredential, REFRESH_REQUESTED_AT};
+
+/// Name of the field manager of what the plugin writes.
+const FIELD_MANAGER: &str = "kubectl-oauth";
+
+/// Asks for a new token of each credential that is meant.
+pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Failure> {
+    let credentials = match &asked.name {
+        Some(name) => vec![status::credential(connection, name).await?],
+        None => {
+            let which = asked.selector.as_deref().map_or_else(ListParams::default, |l| ListParams::default().labels(l));
+            let listed = status::list(connection, &asked.everywhere, &which).await?;
+            listed.warn();
+            listed.credentials
+        }
+    };
+    if credentials.is_empty() {
+        put("No OAuthCredential is meant: nothing was asked for.\n")?;
+        return Ok(Verdict::Good);
+    }
+    // With fractions, so that two requests within a second are two.
+    let at = Timestamp::now().to_string();
+    let mut requested = Vec::new();
+    let mut good = true;
+    for credential in credentials {
+        let title = title(&credential, asked.everywhere.all_namespaces);
+        if let Some(sentence) = futile(&credential) {
+            put(&format!("{title} not asked: {sentence}\n"))?;
+            good = false;
+        } else {
+            request(connection, &credential, &at).await?;
+            put(&format!("{title} refresh requested\n"))?;
+            requested.push((title, credential));
+        }
+    }
+    if asked.wait {
+        let waiting = requested
+            .iter()
+            .map(|(title, credential)| await_outcome(connection, title, credential, &at, asked.timeout));
+        for outcome in join_all(waiting).await {
+            let (succeeded, line) = outcome?;
+            put(&line)?;
+            good &= succeeded;
+        }
+    }
+    Ok(Verdict::of(good))
+}
+
+/// As kubectl names objects.
+fn title(credential: &OAuthCredential, with_namespace: bool) -> String {
+    let name = credential.metadata.name.as_deref().unwrap_or_default();
+    let title = format!("oauthcredential.oauth-operator.dev/{name}");
+    match (&credential.metadata.namespace, with_namespace) {
+        (Some(namespace), true) => format!("{namespace} {title}"),
+        _ => title,
+    }
+}
+
+/// Why it would be of no use to ask.
+fn futile(credential: &OAuthCredential) -> Option<String> {
+    if credential.spec.suspend {
+        return Some("it is suspended; set spec.suspend to false first.".to_owned());
+    }
+    let status = credential.status.as_ref()?;
+    let stalled = status.condition(ConditionType::Stalled).filter(|stalled| holds(stalled))?;
+    // Another attempt is possible where one is planned.
+    status.next_refresh_time.is_none().then(|| format!("it waits for a person: {}", stalled.message))
+}
+
+async fn request(connection: &Connection, credential: &OAuthCredential, at: &str) -> Result<(), Failure> {
+    let name = credential.metadata.name.as_deref().unwrap_or_default();
+    let patch = json!({"metadata": {"uid": credential.metadata.uid, "annotations": {REFRESH_REQUESTED_AT: at}}});
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patched = api(connection, credential).patch_metadata(name, &parameters, &Patch::Merge(patch)).await;
+    patched.map(drop).map_err(|error| match is_absent(&error) {
+        true => Failure::NoCredential { namespace: namespace(credential), name: name.to_owned() },
+        false => Failure::of(format!("annotate the OAuthCredential {name}"), error),
+    })
+}
+
+fn namespace(credential: &OAuthCredential) -> String {
+    credential.metadata.namespace.clone().unwrap_or_default()
+}
+
+fn api(connection: &Connection, credential: &OAuthCredential) -> Api<OAuthCredential> {
+    connection.namespaced(&namespace(credential))
+}
+
+/// Waits until the request was obeyed, and says how the attempt ended.
+async fn await_outcome(
+    connection: &Connection,
+    title: &str,
+    credential: &OAuthCredential,
+    at: &str,
+    timeout: Duration,
+) -> Result<(bool, String), Failure> {
+    let name = credential.metadata.name.as_deref().unwrap_or_default();
+    let obeyed = |seen: Option<&OAuthCredential>| {
+        seen.is_none_or(|seen| {
+            let handled = seen.status.as_ref().and_then(|status| status.last_handled_refresh_request.as_deref());
+            handled == Some(at) || futile(seen).is_some()
+        })
+    };
+    let waited = tokio::time::timeout(timeout, await_condition(api(connection, credential), name, obeyed)).await;
+    match waited {
+        Ok(Ok(seen)) => Ok(outcome(title, seen.as_ref(), at, Timestamp::now())),
+        Ok(Err(wait::Error::ProbeFailed(
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error),
+        ))) => Err(Failure::of(format!("watch the OAuthCredential {name}"), error)),
+        Ok(Err(error)) => Err(Failure::Unreachable(error.to_string())),
+        Err(_) => {
+            let seconds = timeout.as_secs();
+            let step = format!(
+                "`kubectl oauth status {name}` says how it is, `kubectl oauth check` whether an operator runs."
+            );
+            Ok((false, format!("{title} not obeyed within {seconds} s: {step}\n")))
+        }
+    }
+}
+
+/// Whether the attempt brought a token, and a line that says so.
+fn outcome(title: &str, seen: Option<&OAuthCredential>, at: &str, now: Timestamp) -> (bool, String) {
+    let Some(seen) = seen else { return (false, format!("{title} is gone\n")) };
+    let status = seen.status.clone().unwrap_or_default();
+    let refreshed = status.condition(ConditionType::Refreshed);
+    let obeyed = status.last_handled_refresh_request.as_deref() == Some(at);
+    match refreshed {
+        Some(refreshed) if obeyed && holds(refreshed) => {
+            let expires = status.expiration_time;
+            let expires =
+                expires.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", relative(at, now)));
+            (true, format!("{title} refreshed: the token {expires}\n"))
+        }
+        Some(refreshed) if obeyed => {
+            (false, format!("{title} not refreshed: {}: {}\n", refreshed.reason, refreshed.message))
+        }
+        _ => {
+            let why = futile(seen).unwrap_or_else(|| "it was not tried.".to_owned());
+            (false, format!("{title} not refreshed: {why}\n"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(spec: &str, status: &str) -> OAuthCredential {
+        serde_yaml_ng::from_str(&format!(
+            "{{apiVersion: oauth-operator.dev/v1alpha1, kind: OAuthCredential, metadata: {{name: a, namespace: n}}, spec: {{{spec}grant: {{clientCredentials: {{}}}}}}, status: {status}}}"
+        ))
+        .unwrap()
+    }
+
+    fn condition(type_: &str, status: &str, reason: &str) -> String {
+        format!(
+            "{{type: {type_}, status: '{status}', reason: {reason}, message: 'Do this.', lastTransitionTime: '2026-01-01T00:00:00Z'}}"
+        )
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_not_asked() {
+        assert_eq!(futile(&credential("", "{}")), None);
+        assert!(futile(&credential("suspend: true, ", "{}")).unwrap().contains("spec.suspend"));
+        let stalled = condition("Stalled", "True", "AuthorizationRequired");
+        let lost = credential("", &format!("{{conditions: [{stalled}]}}"));
+        assert_eq!(futile(&lost).unwrap(), "it waits for a person: Do this.");
+        let hourly = credential("", &format!("{{conditions: [{stalled}], nextRefreshTime: '2026-01-01T01:00:00Z'}}"));
+        assert_eq!(futile(&hourly), None);
+    }
+
+    #[test]
+    fn the_outcome_is_that_of_the_attempt_that_was_asked_for() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let said = |status: &str| outcome("a", Some(&credential("", status)), "t", now);
+        let (good, bad) = (condition("Refreshed", "True", "Issued"), condition("Refreshed", "False", "InvalidClient"));
+        assert_eq!(
+            said(&format!(
+                "{{conditions: [{good}], lastHandledRefreshRequest: t, expirationTime: '2026-01-01T01:00:00Z'}}"
+            )),
+            (true, "a refreshed: the token expires in 60m\n".to_owned())
+        );
+        assert_eq!(
+            said(&format!("{{conditions: [{bad}], lastHandledRefreshRequest: t}}")),
+            (false, "a not refreshed: InvalidClient: Do this.\n".to_owned())
+        );
+        // A former success isn't this one's.
+        assert!(!said(&format!("{{conditions: [{good}], lastHandledRefreshRequest: s}}")).0);
+        assert_eq!(outcome("a", None, "t", now), (false, "a is gone\n".to_owned()));
+    }
+}
