@@ -18,9 +18,10 @@ e2e: ## the demo as a test; then image, chart and kustomization in a real cluste
 	./tests/demo/run check
 	./tests/e2e/run
 
-generate: ## write crds/ from the Rust types, the table of docs/catalog.md from deploy/catalog, and what comes of the chart
+generate: ## write crds/ and docs/reference.md from the Rust types, the table of docs/catalog.md from deploy/catalog, and what comes of the chart
 	cargo run --bin crdgen -- crds
 	GENERATE=1 cargo test --test catalog page
+	GENERATE=1 cargo test --test docs reference
 	./tests/chart/run generate
 
 chaos: ## the model in large bounds; a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED), random specs (CHAOS_CHANGES), a herd (CHAOS_HERD)

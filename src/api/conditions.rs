@@ -104,8 +104,10 @@ impl Reason {
 #[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
+    /// What this condition is about.
     #[serde(rename = "type")]
     pub type_: ConditionType,
+    /// Whether it holds.
     pub status: ConditionStatus,
     /// Generation of the spec that this was said of.
     #[serde(default)]
@@ -113,6 +115,7 @@ pub struct Condition {
     /// Moves when status flips, not otherwise.
     #[schemars(with = "super::crd::Time")]
     pub last_transition_time: Timestamp,
+    /// Why, in one word (docs/status.md lists them).
     #[schemars(length(min = 1, max = 128))]
     pub reason: String,
     /// What to do next. Stable: no counters, times or request ids.

@@ -61,10 +61,13 @@ fn finish(crd: CustomResourceDefinition) -> serde_json::Result<CustomResourceDef
 }
 
 /// Removes what the API server has no use for: `nullable` (absent is how a field is left out; a list-map key may not be
-/// nullable at all) and formats it doesn't know.
+/// nullable at all), formats it doesn't know, and the ends of lines in what is one sentence.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
             if object.get("type").is_some_and(Value::is_string) {
                 object.remove("nullable");
                 drop_unknown_format(object);

@@ -29,10 +29,10 @@ pub enum ProviderKind {
 /// A provider that is kept as an object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProviderRef {
-    /// Default: OAuthProvider, of the same namespace.
+    /// Kind of the object. Default: OAuthProvider, of the same namespace.
     #[serde(default)]
     pub kind: ProviderKind,
-    /// Its name.
+    /// Name of the object. Example: hover
     pub name: DnsName,
 }
 
@@ -41,10 +41,11 @@ pub struct ProviderRef {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.before) && has(self.beforePercent))").message("refresh.before and refresh.beforePercent exclude each other: keep one"))]
 pub struct RefreshSpec {
-    /// This long before the expiry. At or above the lifetime: at half-life.
+    /// This long before the expiry; at half of the lifetime, where that is no longer than this. Default: a third of the
+    /// lifetime. Example: 15m
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<DurationText>,
-    /// With this share of the lifetime left, in percent.
+    /// With this share of the lifetime left, in percent. Default: a third, or what before says. Example: 20
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 90))]
     pub before_percent: Option<u8>,
@@ -67,14 +68,14 @@ pub enum DeletionPolicy {
     validation = Rule::new("!has(self.type) || self.type != 'kubernetes.io/basic-auth' || (has(self.template) && ('username' in self.template || 'password' in self.template))").message("a kubernetes.io/basic-auth Secret needs the key username or password: add one to secret.template"),
 )]
 pub struct SecretSpec {
-    /// Name of the Secret. Default: <credential>-token
+    /// Name of the Secret. Default: <credential>-token. Example: hover-access
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<DnsName>,
-    /// Opaque (default), kubernetes.io/basic-auth, kubernetes.io/dockerconfigjson, or a type that the operator's
-    /// --allow-secret-type adds.
+    /// Type of the Secret: Opaque, kubernetes.io/basic-auth, kubernetes.io/dockerconfigjson, or one that the operator's
+    /// --allow-secret-type adds. Default: Opaque. Example: kubernetes.io/dockerconfigjson
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "type")]
     pub type_: Option<ShortText>,
-    /// Labels to set.
+    /// Labels to set; those of others stay. Default: none. Example: {team: reports}
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(
@@ -82,7 +83,7 @@ pub struct SecretSpec {
         validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.labels is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
     )]
     pub labels: BTreeMap<String, super::provider::LabelValue>,
-    /// Annotations to set.
+    /// Annotations to set; those of others stay. Default: none. Example: {owner: reports@example.com}
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(
@@ -90,10 +91,11 @@ pub struct SecretSpec {
         validation = Rule::new("self.all(k, k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a key of secret.annotations is at most 63 letters, digits, -, _ and ., perhaps after a DNS name and /"),
     )]
     pub annotations: BTreeMap<String, LongText>,
-    /// What becomes of the Secret when the credential goes. Default: Delete.
+    /// What becomes of the Secret when the credential goes, or names another Secret. Default: Delete.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// One template a key, in Jinja syntax. Default: access_token, token_type, expires_at, scope.
+    /// One template a key, in Jinja syntax, which sees access_token, token_type, expires_at, scope, id_token, response, tokens and
+    /// credential. Default: the keys access_token, token_type, expires_at and scope. Example: {token: "{{ access_token }}"}
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && k != '.' && !k.startsWith('..'))").message("a key of secret.template is a key of the Secret: letters, digits, -, _ and . only, neither . alone nor beginning with .."))]
@@ -103,14 +105,14 @@ pub struct SecretSpec {
 /// One more access token from the same refresh token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 pub struct AdditionalToken {
-    /// Output key <name>.access_token; in templates tokens.<name>.access_token
+    /// Names the token: its output key is <name>.access_token, in templates it is tokens.<name>.access_token. Example: graph
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z]([a-z0-9_]*[a-z0-9])?$"))]
     pub name: String,
-    /// Scopes to ask for.
+    /// Scopes to ask for (RFC 6749 section 6). Default: none, which leaves them to the server. Example: [graph.read]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub scopes: Vec<ShortText>,
-    /// Parameters to add.
+    /// Parameters to add, such as audience, or resource (RFC 8707). Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new(OWN_PARAMETERS).message(OWN_PARAMETERS_SENTENCE))]
@@ -128,7 +130,9 @@ pub enum WorkloadKind {
 /// A workload to restart after a new token, for those that can't reread the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutTarget {
+    /// Kind of the workload.
     pub kind: WorkloadKind,
+    /// Name of the workload, of the same namespace. Example: reports
     pub name: DnsName,
 }
 
@@ -171,44 +175,45 @@ pub enum RevocationPolicy {
     validation = Rule::new("!has(self.additionalTokens) || self.additionalTokens.size() == 0 || has(self.grant.refreshToken) || has(self.grant.authorizationCode) || has(self.grant.deviceCode) || has(self.grant.password)").message("additionalTokens come from one refresh token, which this grant has not: write a credential for each token instead"),
 )]
 pub struct OAuthCredentialSpec {
-    /// How the token server speaks, inline.
+    /// How the token server speaks, inline. Exactly one of provider and providerRef is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ProviderSpec>,
-    /// How the token server speaks, in an object of its own.
+    /// How the token server speaks, in an object of its own. Exactly one of provider and providerRef is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_ref: Option<ProviderRef>,
-    /// The OAuth client, unless the provider carries one.
+    /// The OAuth client (RFC 6749 section 2). Default: the one that the provider carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientSpec>,
-    /// How the first token is got.
+    /// How the first token is got: exactly one member.
     pub grant: GrantSpec,
-    /// Scopes to ask for (RFC 6749 section 3.3).
+    /// Scopes to ask for (RFC 6749 section 3.3). Default: none, which leaves them to the server. Example: [reports.read]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub scopes: Vec<ShortText>,
     /// Parameters to add to the first request, in this order; a name may repeat (RFC 8707). Not sent on refreshes.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new(OWN_PARAMETERS).message(OWN_PARAMETERS_SENTENCE))]
     pub parameters: Vec<Parameter>,
-    /// When to refresh.
+    /// When to refresh. Default: with a third of the lifetime left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<RefreshSpec>,
-    /// The output Secret.
+    /// The output Secret, which workloads mount. Default: an Opaque one named <credential>-token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretSpec>,
-    /// More access tokens from the same refresh token.
+    /// More access tokens from the same refresh token. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub additional_tokens: Vec<AdditionalToken>,
-    /// Workloads to restart after a new token, for those that can't reread the file.
+    /// Workloads to restart after a new token, for those that can't reread the file. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub rollout_restart: Vec<RolloutTarget>,
-    /// Whether tokens are revoked when the credential is deleted. Default: Never.
+    /// Whether tokens are revoked (RFC 7009) when the credential is deleted. Default: Never.
     #[serde(default)]
     pub revocation_policy: RevocationPolicy,
-    /// No request until false; what is published stays.
+    /// Whether to send no request, until this is false again; what is published stays. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }

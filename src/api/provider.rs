@@ -17,30 +17,31 @@ mod tests;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoints {
-    /// Authorization endpoint (RFC 6749 section 3.1).
+    /// Authorization endpoint (RFC 6749 section 3.1). Default: discovered. Example: https://idp.example.com/oauth/authorize
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<UrlText>,
-    /// Token endpoint (RFC 6749 section 3.2).
+    /// Token endpoint (RFC 6749 section 3.2). Default: discovered. Example: https://idp.example.com/oauth/token
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<UrlText>,
-    /// Where refreshes go. Default: the token endpoint.
+    /// Where refreshes go. Default: the token endpoint. Example: https://idp.example.com/oauth/renew
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<UrlText>,
-    /// Revocation endpoint (RFC 7009).
+    /// Revocation endpoint (RFC 7009). Default: discovered. Example: https://idp.example.com/oauth/revoke
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<UrlText>,
-    /// Device authorization endpoint (RFC 8628).
+    /// Device authorization endpoint (RFC 8628). Default: discovered. Example: https://idp.example.com/oauth/device
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_authorization: Option<UrlText>,
-    /// Pushed authorization request endpoint (RFC 9126).
+    /// Pushed authorization request endpoint (RFC 9126). Default: none, or the discovered one where the server
+    /// requires it. Example: https://idp.example.com/oauth/par
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_authorization_request: Option<UrlText>,
-    /// The server's keys (RFC 7517), to verify ID tokens.
+    /// The server's keys (RFC 7517), which verify ID tokens. Default: discovered. Example: https://idp.example.com/oauth/keys
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<UrlText>,
 }
 
-/// How several scopes become one parameter.
+/// How several scopes become one parameter: a string joined by scopeSeparator, or an array, for JSON bodies. Default: String.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ScopeFormat {
     /// One string, joined by scopeSeparator.
@@ -57,22 +58,22 @@ pub struct RefreshTokenPolicy {
     /// Whether a refresh token works once only. Default: true, the careful assumption.
     #[serde(default = "yes")]
     pub single_use: bool,
-    /// How long the old refresh token still works after a refresh.
+    /// How long the old refresh token still works after a refresh. Default: not at all. Example: 30s
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reuse_grace_period: Option<DurationText>,
-    /// The grace ends when the new access token is first used.
+    /// Whether that grace ends when the new access token is first used. Default: false.
     #[serde(default)]
     pub grace_ends_on_use: bool,
-    /// How long after issue the provider refuses a refresh.
+    /// How long after issue the provider refuses a refresh. Default: not at all. Example: 9m30s
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earliest_refresh: Option<DurationText>,
-    /// A refresh kills the previous access token at once.
+    /// Whether a refresh kills the previous access token at once. Default: false.
     #[serde(default)]
     pub revokes_access_token: bool,
-    /// The refresh token dies when unused this long.
+    /// The refresh token dies when unused this long. Default: never. Example: 720h
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_lifetime: Option<DurationText>,
-    /// The refresh token dies this long after consent in any case.
+    /// The refresh token dies this long after consent in any case. Default: never. Example: 8760h
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<DurationText>,
 }
@@ -113,12 +114,12 @@ pub struct TlsSpec {
 /// How many token requests the provider allows, over all credentials that use this provider object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RateLimit {
-    /// Number of requests.
+    /// Number of requests. Example: 10
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests: u32,
-    /// In this time.
+    /// The time in which so many are allowed. Example: 1m
     pub per: DurationText,
-    /// How many may go at once. Default: requests.
+    /// How many may go at once. Default: requests. Example: 4
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: Option<u32>,
@@ -127,7 +128,7 @@ pub struct RateLimit {
 /// What is added to authorization requests (RFC 6749 section 4.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthorizationRequestSpec {
-    /// Parameters to add.
+    /// Parameters to add. Default: none.
     #[serde(default)]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub parameters: Vec<Parameter>,
@@ -145,49 +146,51 @@ macro_rules! provider_spec {
         #[serde(rename_all = "camelCase")]
         pub struct $name {
             /// Issuer identifier (OpenID Connect Discovery, RFC 8414): endpoints that aren't given are discovered.
+            /// Default: none, and endpoints.token is required. Example: https://idp.example.com
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub issuer: Option<UrlText>,
-            /// Endpoints. They override discovered ones.
+            /// Endpoints, which override discovered ones. Default: all are discovered.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub endpoints: Option<Endpoints>,
-            /// A shared client, or only the way in which clients authenticate here.
+            /// A shared client, or only the way in which clients authenticate here. Default: none, and each credential has its own.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub client: Option<ClientSpec>,
-            /// What joins several scopes. Default: one space.
+            /// What joins several scopes. Default: one space (RFC 6749 section 3.3). Example: ","
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = 4))]
             pub scope_separator: Option<String>,
-            /// How several scopes become one parameter. Default: String.
+            /// How several scopes become one parameter: a string, or an array, for JSON bodies. Default: String.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub scope_format: Option<ScopeFormat>,
-            /// What is added to authorization requests.
+            /// What is added to authorization requests (RFC 6749 section 4.1.1). Default: nothing.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub authorization_request: Option<AuthorizationRequestSpec>,
-            /// The shape of a token request.
+            /// The shape of a token request. Default: that of RFC 6749.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub token_request: Option<RequestSpec>,
-            /// Overrides tokenRequest field by field, for refreshes only. A list replaces the whole list.
+            /// Overrides tokenRequest field by field, for refreshes only. A list replaces the whole list. Default: as tokenRequest.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub refresh_request: Option<RequestSpec>,
-            /// The shape of a token reply.
+            /// The shape of a token reply. Default: that of RFC 6749 section 5.1.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub token_response: Option<ResponseSpec>,
-            /// Overrides tokenResponse field by field, for refreshes only. A list replaces the whole list.
+            /// Overrides tokenResponse field by field, for refreshes only. A list replaces the whole list. Default: as tokenResponse.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub refresh_response: Option<ResponseSpec>,
             /// An access token's lifetime when the reply names none; Never for one that doesn't expire. Default: 1h.
+            /// Example: 12h
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub default_lifetime: Option<DurationOrNever>,
-            /// The longest lifetime that is believed.
+            /// The longest lifetime that is believed, whatever a reply says. Default: none. Example: 12h
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub max_lifetime: Option<DurationText>,
-            /// What the provider does with refresh tokens.
+            /// What the provider does with refresh tokens. Default: each works once, and nothing else is known.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub refresh_tokens: Option<RefreshTokenPolicy>,
             /// Which certificates the server may show. Default: the system's authorities.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub tls: Option<TlsSpec>,
-            /// How many token requests the provider allows.
+            /// How many token requests the provider allows, over all credentials that use this object. Default: no limit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub rate_limit: Option<RateLimit>,
             $($(#[$field_attr])* pub $field: $type,)*
@@ -241,12 +244,12 @@ provider_spec! {
         validation = Rule::new("has(self.allowedNamespaces) || !has(self.authorizationRequest) || !((has(self.authorizationRequest.parameters) && self.authorizationRequest.parameters.exists(p, has(p.valueSecretRef))))").message("this provider names a Secret in valueSecretRef: say in allowedNamespaces which namespaces may use it ({} for all)"),
     )]
     ClusterOAuthProviderSpec {
-        /// Which namespaces may use this provider. Absent: all. Required where the provider carries client material or any
-        /// valueSecretRef.
+        /// Which namespaces may use this provider. Required where the provider carries client material or any valueSecretRef.
+        /// Default: all. Example: {matchLabels: {team: reports}}
         #[serde(default, skip_serializing_if = "Option::is_none")]
         allowed_namespaces: Option<NamespaceSelector>,
         /// Private, loopback or otherwise internal ranges (CIDR) in which this provider's endpoints may lie, beside public
-        /// addresses. Link-local and metadata addresses can't be allowed.
+        /// addresses. Link-local and metadata addresses can't be allowed. Default: none. Example: [10.0.0.0/8]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 16), inner(length(min = 3, max = 64)))]
         #[x_kube(validation = Rule::new("self.all(range, isCIDR(range))").message("allowedAddresses takes CIDR ranges, such as 10.0.0.0/8 or fd00::/8"))]
@@ -289,11 +292,11 @@ into_provider_spec!(OAuthProviderSpec, ClusterOAuthProviderSpec);
 // As metav1.LabelSelector is. A server-side apply of {} over something would else come to null.
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct NamespaceSelector {
-    /// Labels the namespace must have.
+    /// Labels the namespace must have. Default: none. Example: {team: reports}
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub match_labels: BTreeMap<String, LabelValue>,
-    /// Further requirements; all must hold.
+    /// Further requirements; all must hold. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub match_expressions: Vec<SelectorRequirement>,
@@ -310,11 +313,11 @@ pub struct LabelValue(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)").message("a matchExpression's values go with its operator: In and NotIn need values, Exists and DoesNotExist take none"))]
 pub struct SelectorRequirement {
-    /// Label key.
+    /// Key of the label. Example: team
     pub key: ShortText,
     /// How the values relate to the label.
     pub operator: SelectorOperator,
-    /// Values, for In and NotIn.
+    /// Values, for In and NotIn. Default: none. Example: [reports, billing]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub values: Vec<LabelValue>,

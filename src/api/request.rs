@@ -16,7 +16,8 @@ pub enum Method {
     Get,
 }
 
-/// How parameters travel in the body.
+/// How parameters travel: as a form (RFC 6749 section 4), as a JSON object, as multipart/form-data (RFC 7578), or in the URL's query,
+/// without a body. Default: Form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Encoding {
     /// application/x-www-form-urlencoded (RFC 6749 section 4).
@@ -61,19 +62,19 @@ pub enum Placement {
 )]
 #[schemars(extend("oneOf" = [{"required": ["value"]}, {"required": ["valueSecretRef"]}, {"required": ["jsonValue"]}]))]
 pub struct Parameter {
-    /// Name of the parameter, as it is sent.
+    /// Name of the parameter, as it is sent. Example: audience
     pub name: ShortText,
-    /// Its value.
+    /// Its value, as it stands here. Example: https://reports.example.com
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<LongText>,
     /// Its value, from a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_secret_ref: Option<SecretKeyRef>,
-    /// Any JSON value. Outside a JSON body it travels as compact JSON text.
+    /// Its value, as any JSON (RFC 8259). Outside a JSON body it travels as compact JSON text. Example: {read: true}
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::crd::any_json")]
     pub json_value: Option<serde_json::Value>,
-    /// Where it goes. Default: Body.
+    /// Where it goes; Body is wherever the encoding puts parameters. Default: Body.
     #[serde(default, rename = "in")]
     pub location: ParameterLocation,
 }
@@ -85,16 +86,17 @@ pub struct Parameter {
     validation = Rule::new("[has(self.value), has(self.valueSecretRef), has(self.template)].filter(x, x).size() == 1").message("a header takes exactly one of value, valueSecretRef and template"),
 )]
 pub struct Header {
-    /// Name of the header.
+    /// Name of the header. Example: X-Tenant
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))]
     pub name: String,
-    /// Its value.
+    /// Its value, as it stands here. Example: acme
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<LongText>,
     /// Its value, from a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_secret_ref: Option<SecretKeyRef>,
-    /// A template that sees the request's own parameters, `client_secret` included, and `uuid()`.
+    /// Its value, from a template that sees the request's own parameters, `client_secret` included, and `uuid()`. Example:
+    /// "ID {{ (client_id ~ ':' ~ client_secret) | b64encode }}"
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateText>,
 }
@@ -102,13 +104,13 @@ pub struct Header {
 /// Where one standard parameter goes, and under which name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mapping {
-    /// The parameter's standard name, such as grant_type or client_id.
+    /// The parameter's standard name, client authentication's included. Example: client_id
     #[schemars(length(min = 1, max = 128))]
     pub parameter: String,
-    /// Where it goes. Default: Body.
+    /// Where it goes; Body is wherever the encoding puts parameters, Omit leaves it out. Default: Body.
     #[serde(default, rename = "in")]
     pub placement: Placement,
-    /// The name it is sent under. Default: its standard name.
+    /// The name it is sent under. Default: its standard name. Example: client_key
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub rename: Option<ShortText>,
 }
@@ -117,24 +119,24 @@ pub struct Mapping {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestSpec {
-    /// HTTP method. Default: POST.
+    /// HTTP method of the request (RFC 6749 section 3.2). Default: POST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// How parameters travel. Default: Form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// How the client authenticates in this request, if differently from `client.authentication`.
+    /// How the client authenticates in this request (RFC 7591 section 2). Default: as `client.authentication` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<ClientAuthentication>,
-    /// Headers to add.
+    /// Headers to add. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub headers: Option<Vec<Header>>,
-    /// Parameters to add, in this order; a name may repeat.
+    /// Parameters to add, in this order; a name may repeat, and one that is a standard parameter's replaces that. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub parameters: Option<Vec<Parameter>>,
-    /// Where standard parameters go. One entry a parameter.
+    /// Where standard parameters go, one entry a parameter. Default: in the body, under their own names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["parameter", "in"]))]
     #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, b.parameter == a.parameter))").message("mapping takes one entry a parameter: keep one and delete the others"))]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JsonPathText, ShortText};
 
-/// How the reply's body is encoded.
+/// Encoding of the reply's body, whatever it calls itself; Auto judges by the body: JSON, else a form. Default: Auto.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ResponseEncoding {
     /// Judged by the body itself: JSON, else form.
@@ -28,9 +28,9 @@ pub enum ExpiryUnit {
 /// Where a provider tells success rather than failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SuccessSpec {
-    /// JSONPath of the value.
+    /// Where the value is, as JSONPath (RFC 9535). Example: $.result
     pub path: JsonPathText,
-    /// The values that mean success, compared as text.
+    /// The values that mean success, compared as text. Example: ["0000"]
     #[schemars(length(min = 1, max = 16))]
     pub values: Vec<ShortText>,
 }
@@ -43,47 +43,49 @@ pub struct ResponseSpec {
     /// Encoding of the body, whatever it calls itself. Default: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<ResponseEncoding>,
-    /// Default: $.access_token
+    /// Where the access token is, as JSONPath (RFC 9535). Default: $.access_token. Example: $.data.token
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<JsonPathText>,
-    /// Default: $.refresh_token
+    /// Where the refresh token is; empty: ignore what is there. Default: $.refresh_token. Example: $.data.refresh
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<JsonPathText>,
-    /// Default: $.token_type
+    /// Where the token type is; empty: ignore what is there. Default: $.token_type. Example: $.data.kind
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<JsonPathText>,
-    /// Default: $.scope
+    /// Where the granted scopes are; empty: ignore what is there. Default: $.scope. Example: $.data.permissions
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<JsonPathText>,
-    /// Default: $.id_token
+    /// Where the ID token is; empty: ignore what is there. Default: $.id_token. Example: $.data.id_token
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<JsonPathText>,
-    /// Default: $.expires_in
+    /// Where the access token's lifetime is; empty: ignore what is there. Default: $.expires_in. Example: $.data.ttl
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<JsonPathText>,
     /// Unit of expiresIn and refreshTokenExpiresIn. Default: Seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_unit: Option<ExpiryUnit>,
-    /// An absolute time: unix seconds or milliseconds, or RFC 3339. Wins over expiresIn.
+    /// Where the access token's expiry is: unix seconds or milliseconds, or RFC 3339. Wins over expiresIn. Default: not read.
+    /// Example: $.data.expires_at
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<JsonPathText>,
-    /// How long the refresh token lives. Default: not read.
+    /// Where the refresh token's lifetime is. Default: not read. Example: $.refresh_token_expires_in
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_expires_in: Option<JsonPathText>,
-    /// An absolute time, as expiresAt.
+    /// Where the refresh token's expiry is, in a form as of expiresAt. Default: not read. Example: $.data.refresh_expires_at
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_expires_at: Option<JsonPathText>,
-    /// Where an error code is found, at any status. null, false, 0 and "" are no error. Default: $.error
+    /// Where an error code is found, at any status. null, false, 0 and "" are no error. Default: $.error.
+    /// Example: $.err.code
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JsonPathText>,
-    /// Where the provider tells success rather than failure.
+    /// Where the provider tells success rather than failure. Default: an access token is success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<SuccessSpec>,
-    /// Error codes that are as good as invalid_grant.
+    /// Error codes that are as good as invalid_grant (RFC 6749 section 5.2). Default: none. Example: [token_revoked]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub permanent_errors: Option<Vec<ShortText>>,
-    /// Error codes that are never a reason to stall.
+    /// Error codes that are never a reason to stall. Default: none. Example: [too_soon]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub temporary_errors: Option<Vec<ShortText>>,

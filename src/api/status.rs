@@ -14,7 +14,7 @@ pub struct OAuthCredentialStatus {
     /// Generation of the spec this status speaks of; -1 before the operator has seen the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Refreshed, Reconciling, Stalled, RefreshTokenExpiring.
+    /// How things stand: Ready, Refreshed, Reconciling, Stalled, RefreshTokenExpiring.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -135,10 +135,13 @@ pub struct AdditionalTokenStatus {
 #[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretStatus {
+    /// Its name.
     #[schemars(length(max = 253))]
     pub name: String,
+    /// Its uid: a Secret of the same name with another one is not ours.
     #[schemars(length(max = 64))]
     pub uid: String,
+    /// The resourceVersion that it was given then.
     #[schemars(length(max = 64))]
     pub resource_version: String,
 }
@@ -151,6 +154,7 @@ pub struct AuthorizedBy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
+    /// When the code was exchanged.
     #[schemars(with = "super::crd::Time")]
     pub time: Timestamp,
 }
@@ -164,11 +168,11 @@ pub struct AuthorizationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub url: Option<String>,
-    /// RFC 8628 section 3.2.
+    /// The code to enter on the page at verificationURI (RFC 8628 section 3.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub user_code: Option<String>,
-    /// RFC 8628 section 3.2.
+    /// The page on which to enter userCode (RFC 8628 section 3.2).
     #[serde(skip_serializing_if = "Option::is_none", rename = "verificationURI")]
     #[schemars(length(max = 2048))]
     pub verification_uri: Option<String>,
@@ -185,11 +189,13 @@ pub struct AuthorizationStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, derive(Hash))]
 pub struct AuthorizationFailure {
+    /// Why, in one word: one of the conditions' reasons.
     #[schemars(length(min = 1, max = 128))]
     pub reason: String,
     /// What happened, and what to do next.
     #[schemars(length(max = 2048))]
     pub message: String,
+    /// When it ended.
     #[schemars(with = "super::crd::Time")]
     pub time: Timestamp,
 }

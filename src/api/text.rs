@@ -80,15 +80,15 @@ text!(
 /// One key of a Secret in the namespace of the object that names it (for a ClusterOAuthProvider: the operator's own).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SecretKeyRef {
-    /// Name of the Secret.
+    /// Name of the object. Example: hover-client
     pub name: DnsName,
-    /// Key in the Secret's data.
+    /// Key in its data. Example: client_secret
     pub key: NameText,
 }
 
 /// A whole Secret or ConfigMap in the namespace of the object that names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
-    /// Name of the object.
+    /// Name of the object. Example: hover-client
     pub name: DnsName,
 }
