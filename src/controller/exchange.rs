@@ -160,7 +160,8 @@ impl Controller {
     ) -> Answer<(Ended<Why>, Option<Box<StateRecord>>)> {
         let InputsView::Read { values, .. } = &view.inputs else { return Ok((Ended::Superseded, None)) };
         let mut values = values.clone();
-        let mut base = plan.base;
+        let begun = plan.base;
+        let mut base = begun.clone();
         let leg = plan.leg.as_deref().and_then(|name| checked.legs.iter().find(|leg| leg.name == name));
         let mut seen = match &view.state {
             StateView::Read { resource_version, .. } => Some(resource_version.clone()),
@@ -253,9 +254,10 @@ impl Controller {
                 return Ok((ended, base));
             };
             let fresh = Uuid::new_v4().to_string();
-            let Some(next) = after_refusal(&checked.rules, &record, &refused, hash, Timestamp::now(), &fresh) else {
-                return Ok((ended, base));
-            };
+            let next = begun.as_deref().and_then(|begun| {
+                after_refusal(&checked.rules, begun, &record, &refused, hash, Timestamp::now(), &fresh)
+            });
+            let Some(next) = next else { return Ok((ended, base)) };
             (base, seen) = (Some(Box::new(next)), Some(resource_version));
         }
         Ok((Ended::Superseded, base))

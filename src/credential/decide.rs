@@ -220,12 +220,9 @@ fn source_is_new(seen: &Observed<'_>) -> bool {
     }
 }
 
+/// One that isn't in memory was read before this.
 fn intent_is_open(seen: &Observed<'_>) -> bool {
-    match &seen.state {
-        StateSeen::Read(record) => record.refresh_intent().is_some(),
-        StateSeen::Unread { open_intent, .. } => *open_intent,
-        _ => false,
-    }
+    matches!(&seen.state, StateSeen::Read(record) if record.refresh_intent().is_some())
 }
 
 /// When the schedule asks for the next refresh.
@@ -508,17 +505,20 @@ fn hold(problem: Problem) -> Plan {
     Plan::Hold { problem, until: None }
 }
 
-/// Rule 6: the server refused the token with the hash `refused`. What to send instead, from a state that was just read.
-/// Where a password can begin anew that is the last resort, as the lineage `fresh`.
+/// Rule 6: the server refused the tokens with the hashes `refused`. What to send instead, from a state that was just read, in
+/// an exchange that began with the state `begun`. Where a password can begin anew that is the last resort, as the lineage `fresh`.
 pub fn after_refusal(
     rules: &Rules,
+    begun: &StateRecord,
     record: &StateRecord,
     refused: &[String],
     hash: impl Fn(&RefreshToken) -> String,
     now: Timestamp,
     fresh: &str,
 ) -> Option<StateRecord> {
-    let untried = |token: &Option<RefreshToken>| token.as_ref().is_some_and(|token| !refused.contains(&hash(token)));
+    let goes_on = goes_on(begun, record);
+    let untried =
+        |token: &Option<RefreshToken>| goes_on && token.as_ref().is_some_and(|token| !refused.contains(&hash(token)));
     if untried(&record.refresh_token) {
         return Some(record.without_intent());
     }
@@ -541,6 +541,13 @@ pub fn after_refusal(
     }
     (rules.starts == Starts::Password).then(|| {
         let (binding, user) = (record.binding.clone(), record.seed_hash.clone().unwrap_or_default());
-        StateRecord::begin(fresh.to_owned(), binding, None, user, Some(record), record.revision, now)
+        StateRecord::begin(fresh.to_owned(), binding, None, user, Some(record), begun.revision, now)
     })
+}
+
+/// Whether what a state holds now may be sent where `begun` was to be. By rule 7 it isn't from an older state that somebody put in
+/// its place, nor from one that another input began, and no other client's token.
+fn goes_on(begun: &StateRecord, record: &StateRecord) -> bool {
+    let same = record.lineage == begun.lineage && record.revision == begun.revision;
+    (same || record.revision > begun.revision) && record.binding == begun.binding
 }

@@ -249,7 +249,8 @@ impl World {
     }
 
     fn exchange(&mut self, plan: Exchange) -> Result<(), Died> {
-        let (mut base, mut refused) = (plan.base, Vec::new());
+        let begun = plan.base;
+        let (mut base, mut refused) = (begun.clone(), Vec::new());
         loop {
             let sent = base.as_ref().and_then(|base| base.refresh_token.clone());
             match self.attempt(base.as_deref())? {
@@ -273,7 +274,7 @@ impl World {
                     let again = sent.filter(|_| why.class() == Class::Person).and_then(|sent| {
                         refused.push(hash(&sent));
                         let (record, _) = self.state.clone()?;
-                        after_refusal(&self.rules, &record, &refused, hash, self.now, "anew")
+                        after_refusal(&self.rules, begun.as_deref()?, &record, &refused, hash, self.now, "anew")
                     });
                     match again {
                         Some(next) => base = Some(Box::new(next)),

@@ -9,6 +9,8 @@ use crate::{
     oauth::values::{AccessToken, SecretText},
 };
 
+mod edges;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -25,6 +27,10 @@ struct Case {
     binding: Binding,
     taken_by: Option<&'static str>,
     intent_seen_for: u64,
+    asked: Option<&'static str>,
+    /// Instead of a Secret that was read.
+    inputs: Option<InputsSeen<'static>>,
+    unusable: Option<&'static str>,
 }
 
 fn hash(token: &str) -> String {
@@ -92,6 +98,9 @@ fn case() -> Case {
         binding: binding("c"),
         taken_by: None,
         intent_seen_for: 0,
+        asked: None,
+        inputs: None,
+        unusable: None,
     }
 }
 
@@ -123,6 +132,7 @@ impl Case {
         let holder = Holder { pod: "me".into(), boot: "now".into() };
         let state = match &self.state {
             _ if self.rules.keeps == Keeps::Nothing => StateSeen::NotKept,
+            _ if self.unusable.is_some() => StateSeen::Unusable(self.unusable.unwrap().to_owned()),
             None => StateSeen::Absent,
             Some(record) if self.read => StateSeen::Read(record),
             Some(record) => StateSeen::Unread { revision: record.revision, open_intent: record.intent.is_some() },
@@ -131,22 +141,24 @@ impl Case {
             now: at(self.now),
             generation: 1,
             status: &self.status,
-            refresh_requested: None,
+            refresh_requested: self.asked,
             asked_under: &asked_under,
             settings_hash: "",
             output_hash: "o",
             output_name: "token",
             output: self.output.clone(),
             state,
-            inputs: InputsSeen::Read(Inputs {
-                binding: &self.binding,
-                source: match self.rules.starts {
-                    Starts::Client => Source::Client,
-                    Starts::RefreshToken => Source::Seed(&seed, hash(self.seed)),
-                    Starts::Password => Source::User(hash(self.seed)),
-                    Starts::Token => Source::Tokens(hash(self.seed)),
-                    Starts::Consent => Source::Consent,
-                },
+            inputs: self.inputs.clone().unwrap_or_else(|| {
+                InputsSeen::Read(Inputs {
+                    binding: &self.binding,
+                    source: match self.rules.starts {
+                        Starts::Client => Source::Client,
+                        Starts::RefreshToken => Source::Seed(&seed, hash(self.seed)),
+                        Starts::Password => Source::User(hash(self.seed)),
+                        Starts::Token => Source::Tokens(hash(self.seed)),
+                        Starts::Consent => Source::Consent,
+                    },
+                })
             }),
             seed_taken_by: self.taken_by,
             holder: &holder,
@@ -292,7 +304,8 @@ fn a_password_begins_anew() {
     let record = case().state.unwrap();
     let rules = user(case()).rules;
     let refused = [hash("r1")];
-    let next = after_refusal(&rules, &record, &refused, |token| hash(token.expose()), at(1010), "anew").unwrap();
+    let next =
+        after_refusal(&rules, &record, &record, &refused, |token| hash(token.expose()), at(1010), "anew").unwrap();
     assert_eq!((next.refresh_token, next.lineage.as_str(), next.revision), (None, "anew", 3));
     assert_eq!(next.seed_hash, record.seed_hash);
 }
@@ -339,7 +352,6 @@ fn an_open_intent_is_judged() {
     }
 }
 
-/// What is planned by a clock that is an hour ahead would be an hour late once it is right.
 /// What a newer consent brought was not refused: it is used, also where a crash left it unpublished until it expired.
 #[test]
 fn a_lost_grant_waits_for_a_newer_one() {
@@ -379,6 +391,7 @@ fn what_others_were_answered_is_used() {
     }
 }
 
+/// What is planned by a clock that is an hour ahead would be an hour late once it is right.
 #[test]
 fn a_clock_that_was_set_back() {
     let failed = |now| {
@@ -417,7 +430,7 @@ fn after_a_refusal_what_is_kept_is_tried_in_turn() {
     let record = case().record().with_stray("other", "l", None, Received::Issued(Box::new(stray)));
     let next = |rules: &Rules, refused: &[&str], now| {
         let refused: Vec<String> = refused.iter().map(|token| hash(token)).collect();
-        let next = after_refusal(rules, &record, &refused, |token| hash(token.expose()), at(now), "anew")?;
+        let next = after_refusal(rules, &record, &record, &refused, |token| hash(token.expose()), at(now), "anew")?;
         assert_eq!(next.intent, None);
         let previous = next.previous_refresh_token.map(|token| token.expose().to_owned());
         Some((next.refresh_token.unwrap().expose().to_owned(), previous.unwrap()))

@@ -33,8 +33,8 @@ impl World {
         &mut self,
         pod: usize,
         view: Shared<View>,
-        base: Shared<StateRecord>,
-        seen: Option<u32>,
+        begun: Option<Shared<StateRecord>>,
+        (base, seen): (Shared<StateRecord>, Option<u32>),
         refused: Vec<String>,
         reread: bool,
     ) {
@@ -64,8 +64,9 @@ impl World {
             false => Event::Failed(NoToken::NotSpent(Why::Request(Failure::FenceClosed))),
         };
         let attempt = Shared::new(attempt);
+        let begun = begun.unwrap_or_else(|| base.clone());
         process.doing =
-            Doing::Exchanging(Exchanging { view, base, attempt, name, send_by, fenced: false, refused, reread });
+            Doing::Exchanging(Exchanging { view, begun, base, attempt, name, send_by, fenced: false, refused, reread });
         self.on(pod, event);
     }
 
@@ -243,9 +244,11 @@ impl World {
                 refused.push(exchanging.base.refresh_token.as_ref().map(hash).unwrap_or_default());
                 self.read_state(pod);
                 if let Some(state) = self.cluster.state.clone()
-                    && let Some(next) = after_refusal(&self.rules, &state.value, &refused, hash, self.now, "unused")
+                    && let Some(next) =
+                        after_refusal(&self.rules, &exchanging.begun, &state.value, &refused, hash, self.now, "unused")
                 {
-                    return self.begin(pod, view, Shared::new(next), Some(state.version), refused, reread);
+                    let from = (Shared::new(next), Some(state.version));
+                    return self.begin(pod, view, Some(exchanging.begun), from, refused, reread);
                 }
             }
         }

@@ -50,6 +50,8 @@ pub struct Ledger {
     pub kept: Vec<Token>,
     /// Tokens of which somebody took away every record.
     pub forgotten: Vec<Token>,
+    /// Families of which somebody took away the state before the status told of them.
+    pub untold: Vec<u8>,
     /// The newest family in the state.
     pub family: u8,
     /// The invariant that doesn't hold.
@@ -102,8 +104,13 @@ impl Ledger {
         match write {
             Write::State { record, .. } => self.saves(cluster, record),
             Write::Output { output, .. } => {
-                let order = |output: &Output| (family(output), output.published.revision);
-                if cluster.output.as_ref().is_some_and(|there| order(&there.value) > order(output)) {
+                let newer = |there: &Output| {
+                    let of_consents = [there, &**output].map(family);
+                    let told = of_consents.iter().all(|family| !self.untold.contains(family));
+                    let revisions = [there, &**output].map(|output| output.published.revision);
+                    revisions[0] > revisions[1] || told && of_consents[0] > of_consents[1]
+                };
+                if cluster.output.as_ref().is_some_and(|there| newer(&there.value)) {
                     self.breaks(WENT_BACK);
                 }
             }
@@ -146,6 +153,9 @@ impl Ledger {
         // The status still tells which seed was spent, and how old the state must be.
         let status = &cluster.status.value;
         let told = status.revision == Some(state.value.revision) && status.seed_hash == state.value.seed_hash;
+        if !told {
+            self.untold.extend(there.iter().map(|token| token.family).max());
+        }
         if !told || state.value.intent.is_some() || restored.is_some_and(|old| old.revision == state.value.revision) {
             self.forgotten.extend(self.sent.iter().map(|sent| sent.token));
         }
@@ -203,8 +213,12 @@ pub fn family(output: &Output) -> u8 {
 
 /// Every refresh token in a state.
 pub fn tokens(record: &StateRecord) -> Vec<Token> {
-    let strays = record.candidates.iter().chain(&record.aside);
-    let strays = strays.filter_map(|Candidate { received, .. }| received.refresh_token());
+    let strays = record.candidates.iter().chain(&record.aside).filter_map(stray);
     let main = record.refresh_token.iter().chain(&record.previous_refresh_token);
-    main.chain(strays).map(Token::of).collect()
+    main.map(Token::of).chain(strays).collect()
+}
+
+/// The refresh token that came for another attempt, or for a lineage that is over.
+pub fn stray(candidate: &Candidate) -> Option<Token> {
+    candidate.received.refresh_token().map(Token::of)
 }

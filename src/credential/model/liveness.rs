@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ledger::{FALSE_ALARM, Fate, STRANDED, tokens},
+    ledger::{FALSE_ALARM, Fate, STRANDED, stray, tokens},
+    process::hash,
     server::Token,
     world::{Action, World},
 };
@@ -89,8 +90,14 @@ impl World {
         if record.revision < published.max(self.cluster.status.value.revision).unwrap_or(0) {
             return None;
         }
-        let family = |token: &&Token| token.family == self.ledger.family;
-        let kept = tokens(record);
+        // Somebody put an older state there while an attempt was under way: its reply is aside, of a lineage that nothing tells of.
+        let forgotten = |token: &Token| self.ledger.forgotten.iter().any(|other| other.family == token.family);
+        let aside: Vec<Token> = record.aside.iter().filter_map(stray).filter(forgotten).collect();
+        // The token to go on with: the newest that is kept, or the input's, where a person has put another there since.
+        let input = hash(&self.cluster.seed.value.text());
+        let replaced = record.seed_hash.as_ref() != Some(&input) && !record.is_spent(&input);
+        let kept = if replaced { vec![self.cluster.seed.value] } else { tokens(record) };
+        let family = |token: &&Token| replaced || token.family == self.ledger.family && !aside.contains(token);
         let newest = kept.iter().filter(family).max();
         // What the server has refused, be it by mistake, is not for the operator to doubt.
         let refused =

@@ -76,6 +76,8 @@ pub enum Doing {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exchanging {
     pub view: Shared<View>,
+    /// The state that the exchange began with, and the one that this attempt goes on from.
+    pub begun: Shared<StateRecord>,
     pub base: Shared<StateRecord>,
     pub attempt: Shared<Attempt<Why>>,
     pub name: String,

@@ -81,7 +81,7 @@ impl World {
                         _ => None,
                     };
                     let base = Shared::new(*plan.base.unwrap());
-                    return self.begin(pod, Shared::new(view), base, seen, Vec::new(), false);
+                    return self.begin(pod, Shared::new(view), None, (base, seen), Vec::new(), false);
                 }
             }
         }

@@ -1,4 +1,9 @@
-use std::{collections::BTreeSet, fmt, io::Write, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
@@ -112,19 +117,26 @@ fn say(what: &str) {
 fn nothing_is_lost_or_replayed_whatever_happens() {
     let is_large = std::env::var("MODEL_BOUNDS").is_ok_and(|bounds| bounds == "large");
     let mut reached = BTreeSet::new();
-    let (mut states, mut transitions) = (0, 0);
+    let mut summary = Vec::new();
     for bounds in if is_large { large() } else { small() } {
         let described = bounds.to_string();
+        let begun = Instant::now();
         let explored = explore(bounds);
-        let Explored { states: new, transitions: more, depth, .. } = explored;
-        say(&format!("model: {new} states, {more} transitions, depth {depth}, in bounds: {described}"));
+        let Explored { states, transitions, depth, .. } = explored;
+        let seconds = begun.elapsed().as_secs();
+        say(&format!(
+            "model: {states} states, {transitions} transitions, depth {depth}, {seconds} s, in bounds: {described}"
+        ));
         if let Some((broken, steps)) = explored.broken {
             panic!("in bounds {described}, this does not hold: {broken}\n{steps}");
         }
         reached.extend(explored.reached);
-        (states, transitions) = (states + new, transitions + more);
+        summary.push((states, transitions));
     }
-    say(&format!("model: {states} states and {transitions} transitions in all"));
+    let (each, transitions): (Vec<_>, Vec<_>) = summary.into_iter().unzip();
+    let states: usize = each.iter().sum();
+    let transitions: usize = transitions.iter().sum();
+    say(&format!("model: {states} states and {transitions} transitions in all; states of each set: {each:?}"));
     let wanted = [TWO_SENT, RESOLVED, FIRST_WINDOW, SECOND_WINDOW, CANDIDATE, ADOPTED, ASIDE, ASKED];
     let missing: Vec<_> = wanted.iter().filter(|name| !reached.contains(*name)).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}");
