@@ -22,7 +22,7 @@ use crate::{
     credential::{
         assertion::{Fresh, Unmade},
         checked::{CertificateSource, Checked, InputKind, InputValues, Revocation},
-        decide::{Exchange, Starts, after_refusal},
+        decide::{Exchange, Starts, after_refusal, is_under_way},
         failed::{self, Why},
         legs,
         lifetimes::Life,
@@ -253,6 +253,9 @@ impl Controller {
             let StateView::Read { record, resource_version } = self.view(key, prepared, checked).state else {
                 return Ok((ended, base));
             };
+            if begun.as_deref().is_some_and(|begun| is_under_way(begun, &record, &refused)) {
+                return Ok((Ended::Superseded, base));
+            }
             let fresh = Uuid::new_v4().to_string();
             let next = begun.as_deref().and_then(|begun| {
                 after_refusal(&checked.rules, begun, &record, &refused, hash, Timestamp::now(), &fresh)

@@ -545,6 +545,15 @@ pub fn after_refusal(
     })
 }
 
+/// Whether another process has begun to send another token than those refused, since an exchange began with the state `begun`:
+/// that is judged as any open intent is (rule 2).
+pub fn is_under_way(begun: &StateRecord, record: &StateRecord, refused: &[String]) -> bool {
+    record.refresh_intent().is_some_and(|intent| {
+        let known = begun.intent.as_ref().is_some_and(|known| known.attempt == intent.attempt);
+        !known && !refused.contains(&intent.token_hash)
+    })
+}
+
 /// Whether what a state holds now may be sent where `begun` was to be. By rule 7 it isn't from an older state that somebody put in
 /// its place, nor from one that another input began, and no other client's token.
 fn goes_on(begun: &StateRecord, record: &StateRecord) -> bool {

@@ -8,6 +8,9 @@ use super::lifetimes::is_fixed;
 use crate::oauth::device::DeviceAuthorization;
 use crate::oauth::values::{AccessToken, IdToken, RefreshToken, SecretText};
 
+#[cfg(test)]
+mod tests;
+
 /// Hashes of spent tokens that are kept. The oldest go first.
 const MOST_SPENT: usize = 256;
 /// Received tokens that wait for adoption. More than one leader at a time is rare; more than this is a broken cluster.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::Reason,
     credential::{
-        decide::{FENCE, after_refusal},
+        decide::{FENCE, after_refusal, is_under_way},
         failed::{self, Why},
         observed::Problem,
         record::{Intent, Issued, StateRecord},
@@ -243,6 +243,10 @@ impl World {
             if failure.class() == Class::Person {
                 refused.push(exchanging.base.refresh_token.as_ref().map(hash).unwrap_or_default());
                 self.read_state(pod);
+                if self.record().is_some_and(|record| is_under_way(&exchanging.begun, record, &refused)) {
+                    self.processes[pod].memory.state = None;
+                    return self.again(pod);
+                }
                 if let Some(state) = self.cluster.state.clone()
                     && let Some(next) =
                         after_refusal(&self.rules, &exchanging.begun, &state.value, &refused, hash, self.now, "unused")

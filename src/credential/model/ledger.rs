@@ -213,12 +213,8 @@ pub fn family(output: &Output) -> u8 {
 
 /// Every refresh token in a state.
 pub fn tokens(record: &StateRecord) -> Vec<Token> {
-    let strays = record.candidates.iter().chain(&record.aside).filter_map(stray);
+    let strays = record.candidates.iter().chain(&record.aside);
+    let strays = strays.filter_map(|Candidate { received, .. }| received.refresh_token());
     let main = record.refresh_token.iter().chain(&record.previous_refresh_token);
-    main.map(Token::of).chain(strays).collect()
-}
-
-/// The refresh token that came for another attempt, or for a lineage that is over.
-pub fn stray(candidate: &Candidate) -> Option<Token> {
-    candidate.received.refresh_token().map(Token::of)
+    main.chain(strays).map(Token::of).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    ledger::{FALSE_ALARM, Fate, STRANDED, stray, tokens},
+    ledger::{FALSE_ALARM, Fate, STRANDED, tokens},
     process::hash,
     server::Token,
     world::{Action, World},
@@ -90,15 +90,13 @@ impl World {
         if record.revision < published.max(self.cluster.status.value.revision).unwrap_or(0) {
             return None;
         }
-        // Somebody put an older state there while an attempt was under way: its reply is aside, of a lineage that nothing tells of.
-        let forgotten = |token: &Token| self.ledger.forgotten.iter().any(|other| other.family == token.family);
-        let aside: Vec<Token> = record.aside.iter().filter_map(stray).filter(forgotten).collect();
-        // The token to go on with: the newest that is kept, or the input's, where a person has put another there since.
+        // The token to go on with: the newest that is kept, or the input's, where a person has put another there since. Of a family
+        // whose state somebody took away before the status told of it, nobody can know how far it has come.
         let input = hash(&self.cluster.seed.value.text());
         let replaced = record.seed_hash.as_ref() != Some(&input) && !record.is_spent(&input);
         let kept = if replaced { vec![self.cluster.seed.value] } else { tokens(record) };
-        let family = |token: &&Token| replaced || token.family == self.ledger.family && !aside.contains(token);
-        let newest = kept.iter().filter(family).max();
+        let family = |token: &&Token| replaced || token.family == self.ledger.family;
+        let newest = kept.iter().filter(family).max().filter(|token| !self.ledger.untold.contains(&token.family));
         // What the server has refused, be it by mistake, is not for the operator to doubt.
         let refused =
             |token: &&Token| self.ledger.sent.iter().any(|sent| sent.token == **token && sent.fate == Fate::NotSpent);

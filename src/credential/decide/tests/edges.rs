@@ -201,3 +201,17 @@ fn after_a_refusal_an_older_or_another_state_is_not_sent() {
     let next = after_refusal(&user, &begun, &backup, &[], hash, at(1010), "anew").unwrap();
     assert_eq!((next.refresh_token, next.revision), (None, 3));
 }
+
+/// Another process sends another token: its intent is waited for, and not taken over.
+#[test]
+fn after_a_refusal_another_attempt_is_left_alone() {
+    let refused = [hash("r1")];
+    let open = case().with(|c| c.open_intent("other", 1000)).state.unwrap();
+    let begun = case().state.unwrap();
+    assert!(!is_under_way(&begun, &begun, &refused));
+    assert!(is_under_way(&begun, &open, &[hash("r0")]));
+    assert!(!is_under_way(&begun, &open, &refused), "what was refused is not under way");
+    assert!(!is_under_way(&open, &open, &[hash("r0")]), "it was judged before");
+    let consent = StateRecord { lineage: "replaced by a consent".into(), ..open };
+    assert!(!is_under_way(&begun, &consent, &[hash("r0")]), "another's token");
+}
