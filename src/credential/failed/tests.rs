@@ -36,6 +36,24 @@ fn rules(keeps: Keeps) -> Rules {
 
 /// What `failed` says where a token serves until 4600, as (reason, stalls, seconds until the next try).
 fn say(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> (Reason, bool, Option<i64>) {
+    match seen(outcome) {
+        Outcome::Failed { problem, retry, .. } => {
+            (problem.reason, problem.stalls, retry.map(|retry| retry.as_second() - NOW))
+        }
+        Outcome::Held(problem) => (problem.reason, problem.stalls, None),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Its sentence.
+fn tell(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> String {
+    match seen(outcome) {
+        Outcome::Failed { problem, .. } => problem.message,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn seen(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> Outcome {
     let status = OAuthCredentialStatus {
         observed_generation: Some(1),
         revision: Some(1),
@@ -60,13 +78,7 @@ fn say(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> (Reason, bool, Option<
         intent_seen_for: Duration::ZERO,
         jitter: Jitter::from_bits(0),
     };
-    match outcome(&seen) {
-        Outcome::Failed { problem, retry, .. } => {
-            (problem.reason, problem.stalls, retry.map(|retry| retry.as_second() - NOW))
-        }
-        Outcome::Held(problem) => (problem.reason, problem.stalls, None),
-        other => panic!("{other:?}"),
-    }
+    outcome(&seen)
 }
 
 fn refused(code: ErrorCode) -> Why {
@@ -143,4 +155,37 @@ fn what_can_not_be_published_is_asked_for_again_only_where_it_was_not_kept() {
     let quota = Problem::passing(Reason::SecretConflict, "quota");
     assert_eq!(held(Keeps::Nothing, quota), (Reason::SecretConflict, false, Some(2)));
     assert_eq!(held(Keeps::Nothing, Problem::foreign_output("o")), (Reason::SecretConflict, true, None));
+}
+
+#[test]
+fn a_refusal_says_what_was_refused() {
+    let sentence = |starts, code| {
+        let rules = Rules { starts, ..rules(Keeps::SingleUse) };
+        tell(|seen| not_spent(&rules, seen, refused(code), at(NOW)))
+    };
+    let own = |code| as_sentence(&Failure::Refused { code, spent: Spent::No, retry_after: None });
+    for (starts, expected) in [
+        (Starts::Client, REFUSED_WITHOUT_GRANT.to_owned()),
+        (Starts::Password, REFUSED_PASSWORD.to_owned()),
+        (Starts::Token, REFUSED_TOKEN.to_owned()),
+        (Starts::RefreshToken, own(ErrorCode::InvalidGrant)),
+    ] {
+        assert_eq!(sentence(starts, ErrorCode::InvalidGrant), expected);
+        assert_eq!(sentence(starts, ErrorCode::InvalidScope), own(ErrorCode::InvalidScope), "{starts:?}");
+    }
+    let own = own(ErrorCode::InvalidScope);
+    assert!(own.starts_with(char::is_uppercase) && own.ends_with('.') && own.len() > 20, "{own}");
+    let grant = rules(Keeps::SingleUse);
+    let scope = say(|seen| not_spent(&grant, seen, refused(ErrorCode::InvalidScope), at(NOW)));
+    assert_eq!(scope, (Reason::InvalidSpec, true, Some(3600)), "not the grant's end");
+}
+
+#[test]
+fn an_unknown_outcome_says_when_it_is_sent_again() {
+    let told = |rules: &Rules| tell(|seen| unknown(rules, seen, Why::Request(Failure::Cut), None, at(NOW)));
+    let cause = as_sentence(&Failure::Cut);
+    let strict = rules(Keeps::SingleUse);
+    let user = Rules { starts: Starts::Password, ..strict.clone() };
+    assert_eq!(told(&strict), format!("{SENT_AGAIN} {cause}"));
+    assert_eq!(told(&user), format!("{BEGUN_ANEW} {cause}"));
 }

@@ -48,7 +48,7 @@ fn large() -> Vec<Bounds> {
         both(Left { faults: 2, people: 1, meddlers: 1, ..NOTHING }),
         both(Left { crashes: 1, people: 1, meddlers: 1, ..NOTHING }),
         both(Left { pauses: 1, handovers: 1, ..NOTHING }),
-        second(Left { faults: 2, crashes: 1, people: 1, meddlers: 1, ..NOTHING }),
+        second(Left { faults: 1, crashes: 1, people: 1, meddlers: 1, ..NOTHING }),
         second(Left { pauses: 1, handovers: 1, people: 1, ..NOTHING }),
         second(Left { faults: 1, pauses: 1, handovers: 1, ..NOTHING }),
     ];

@@ -4,6 +4,8 @@ use crate::{
     oauth::values::{AccessToken, RefreshToken, SecretText},
 };
 
+mod ends;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
