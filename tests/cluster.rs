@@ -32,6 +32,8 @@ mod manifests;
 mod output;
 #[path = "cluster/process.rs"]
 mod process;
+#[path = "cluster/restart.rs"]
+mod restart;
 #[path = "cluster/revocation.rs"]
 mod revocation;
 #[path = "cluster/shapes.rs"]

@@ -46,5 +46,3 @@ mod seeds;
 mod specs;
 #[path = "refusals/times.rs"]
 mod times;
-#[path = "refusals/unsupported.rs"]
-mod unsupported;

@@ -17,6 +17,8 @@ pub enum ConditionType {
     Stalled,
     /// The refresh token dies soon, and no refresh is going to put that off. Absent otherwise.
     RefreshTokenExpiring,
+    /// A workload of spec.rolloutRestart could not be restarted. Absent otherwise.
+    RestartFailed,
 }
 
 /// metav1.ConditionStatus.
@@ -49,11 +51,12 @@ pub enum Reason {
     Expired,
     Suspended,
     ExpiresSoon,
+    WorkloadNotFound,
 }
 
 impl Reason {
     /// Every reason, for metrics and docs.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 19] = [
         Reason::Issued,
         Reason::Pending,
         Reason::AuthorizationRequired,
@@ -72,6 +75,7 @@ impl Reason {
         Reason::Expired,
         Reason::Suspended,
         Reason::ExpiresSoon,
+        Reason::WorkloadNotFound,
     ];
 
     /// The reason as it stands in a condition; a static metric label too.
@@ -95,6 +99,7 @@ impl Reason {
             Reason::Expired => "Expired",
             Reason::Suspended => "Suspended",
             Reason::ExpiresSoon => "ExpiresSoon",
+            Reason::WorkloadNotFound => "WorkloadNotFound",
         }
     }
 }

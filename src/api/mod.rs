@@ -31,7 +31,8 @@ pub use provider::{
 pub use request::{Encoding, Header, Mapping, Method, Parameter, ParameterLocation, Placement, RequestSpec};
 pub use response::{ExpiryUnit, ResponseEncoding, ResponseSpec, SuccessSpec};
 pub use status::{
-    AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, OAuthCredentialStatus, SecretStatus,
+    AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, OAuthCredentialStatus,
+    RolloutRestartStatus, SecretStatus,
 };
 pub use text::{
     DnsName, DurationOrNever, DurationText, JsonPathText, LongText, NameText, SecretKeyRef, SecretRef, ShortText,

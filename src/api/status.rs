@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, ConditionType};
+use super::{Condition, ConditionType, RolloutTarget, WorkloadKind};
 
 /// Status of an OAuthCredential.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,7 +14,7 @@ pub struct OAuthCredentialStatus {
     /// Generation of the spec this status speaks of; -1 before the operator has seen the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How things stand: Ready, Refreshed, Reconciling, Stalled, RefreshTokenExpiring.
+    /// How things stand: Ready, Refreshed, Reconciling, Stalled, RefreshTokenExpiring, RestartFailed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -57,6 +57,10 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub additional_tokens: Vec<AdditionalTokenStatus>,
+    /// The workloads of spec.rolloutRestart for which a token has changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
+    pub rollout_restarts: Vec<RolloutRestartStatus>,
     /// The output Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretStatus>,
@@ -128,6 +132,50 @@ pub struct AdditionalTokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub spec_hash: Option<String>,
+}
+
+/// One workload that is restarted after a new token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutRestartStatus {
+    /// The workload's kind.
+    pub kind: WorkloadKind,
+    /// The workload's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Since when there is a token that it hasn't been restarted for. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub pending_since: Option<Timestamp>,
+    /// When it was last restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::crd::Time>")]
+    pub last_restart_time: Option<Timestamp>,
+    /// The revision that it was last restarted for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Why the last restart failed; absent when it did not. One of the conditions' reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub reason: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub message: Option<String>,
+}
+
+impl RolloutRestartStatus {
+    /// Of a workload about which nothing is known yet.
+    pub fn of(target: &RolloutTarget) -> Self {
+        let (kind, name) = (target.kind, target.name.0.clone());
+        Self { kind, name, pending_since: None, last_restart_time: None, revision: None, reason: None, message: None }
+    }
+
+    /// Whether it speaks of this workload.
+    pub fn is_of(&self, target: &RolloutTarget) -> bool {
+        self.kind == target.kind && self.name == target.name.0
+    }
 }
 
 /// The output Secret as it was last written.

@@ -1,6 +1,8 @@
 //! The requests to the API server, each a named function: nothing else writes. How each ended is told in terms of what to
 //! do about it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::{ConfigMap, Secret, ServiceAccount},
@@ -8,13 +10,13 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
-    core::{ApiResource, PartialObjectMeta},
+    core::{ApiResource, GroupVersionKind, PartialObjectMeta},
 };
 use serde_json::{Value, json};
 
 use super::key::Key;
 use crate::{
-    api::{FIELD_MANAGER, OAuthCredential},
+    api::{FIELD_MANAGER, OAuthCredential, RolloutTarget},
     credential::checked::ServiceAccountToken,
     oauth::values::SecretText,
     secrets::{consent::consent_name, state_name},
@@ -188,6 +190,22 @@ impl Cluster {
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let patched = self.credentials(&key.namespace).patch_metadata(&key.name, &parameters, &patch).await;
         answered(patched).map(|object| object.metadata.resource_version.unwrap_or_default())
+    }
+
+    /// Annotates a workload's pod template, which restarts its pods where that changes anything.
+    pub async fn annotate_pods(
+        &self,
+        namespace: &str,
+        workload: &RolloutTarget,
+        annotations: &BTreeMap<String, String>,
+    ) -> Answer<()> {
+        let plural = workload.kind.plural().to_owned();
+        let kind = GroupVersionKind::gvk("apps", "v1", workload.kind.name());
+        let resource = ApiResource::from_gvk_with_plural(&kind, &plural);
+        let workloads: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}));
+        answered(workloads.patch_metadata(&workload.name.0, &parameters, &patch).await).map(drop)
     }
 
     /// Merges `patch` into a credential's status. It carries the resourceVersion that it was made for. Gives the new one.

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    api::{ProviderKind, ProviderRef},
+    api::{ProviderKind, ProviderRef, RolloutTarget},
     credential::checked::{InputKind, InputRef},
 };
 
@@ -66,5 +66,19 @@ impl ProviderKey {
             ProviderKind::ClusterOAuthProvider => "",
         };
         Self { kind: reference.kind, key: Key::new(namespace, &reference.name) }
+    }
+}
+
+/// Names a workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey {
+    pub namespace: Arc<str>,
+    pub target: RolloutTarget,
+}
+
+impl WorkloadKey {
+    /// What a credential of `namespace` names.
+    pub fn of(namespace: &Arc<str>, target: &RolloutTarget) -> Self {
+        Self { namespace: namespace.clone(), target: target.clone() }
     }
 }

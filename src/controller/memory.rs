@@ -78,6 +78,7 @@ pub struct Memory {
     roots: HashMap<[u8; 32], Arc<Roots>>,
     traces: HashMap<Key, Span>,
     working_values: HashMap<Key, InputValues>,
+    restarts: HashMap<Key, Timestamp>,
     working_secrets: HashMap<Key, (String, InputRef)>,
 }
 
@@ -199,6 +200,18 @@ impl Memory {
         };
     }
 
+    /// Until when no restart is tried again for this credential.
+    pub fn restarts_rest_until(&self, credential: &Key) -> Option<Timestamp> {
+        self.restarts.get(credential).copied()
+    }
+
+    pub fn rest_restarts(&mut self, credential: &Key, until: Option<Timestamp>) {
+        match until {
+            Some(until) => self.restarts.insert(credential.clone(), until),
+            None => self.restarts.remove(credential),
+        };
+    }
+
     /// Keeps the trace of a pass that waits at the gate: the pass that is let through goes on with it.
     pub fn hold_trace(&mut self, credential: &Key, span: Span) {
         self.traces.insert(credential.clone(), span);
@@ -219,6 +232,7 @@ impl Memory {
         self.traces.remove(credential);
         self.working_secrets.remove(credential);
         self.working_values.remove(credential);
+        self.restarts.remove(credential);
     }
 
     /// Forgets everything that another leader may have changed.

@@ -21,6 +21,7 @@ mod publish;
 mod queue;
 mod read;
 mod report;
+mod restart;
 mod revoke;
 pub mod run;
 mod seen;
@@ -79,6 +80,8 @@ pub struct Controller {
     turns: Turns,
     /// Reads that anybody's browser can cause.
     afresh: DefaultDirectRateLimiter,
+    /// Restarts of workloads, over all.
+    restarts: DefaultDirectRateLimiter,
     /// Whether every watch has been listed once.
     synced: signal::Sender<bool>,
 }

@@ -88,6 +88,10 @@ impl Controller {
             };
             match step {
                 Step::Go => {}
+                Step::Done(Next::At(at)) => {
+                    let restarts = self.restart_workloads(key, &prepared).await?;
+                    return Ok(Next::At([at, restarts].into_iter().flatten().min()));
+                }
                 Step::Done(next) => return Ok(next),
             }
         }
@@ -274,6 +278,7 @@ impl Controller {
             outcome,
             next,
             authorization: self.authorization(key, prepared),
+            restarts: prepared.checked.as_ref().ok().map(|checked| checked.restarts.as_slice()),
             handled: prepared.seen.refresh_requested.as_deref().filter(|_| attempted),
             output_name: &prepared.output_name,
         };

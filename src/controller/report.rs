@@ -96,14 +96,15 @@ impl Controller {
             tracing::info!(credential = %key, reason, "{message}");
             self.events.send(about.clone(), kind, reason, message);
         }
-        for type_ in [ConditionType::Ready, ConditionType::Refreshed, ConditionType::RefreshTokenExpiring] {
+        let abnormal = [ConditionType::RefreshTokenExpiring, ConditionType::RestartFailed];
+        for type_ in [ConditionType::Ready, ConditionType::Refreshed].into_iter().chain(abnormal) {
             let (was, is) = (find(before, type_), find(after, type_));
             let Some(is) = is else { continue };
             let said = was.as_ref().map(|was| (was.status, was.reason.as_str()));
             if said == Some((is.status, is.reason.as_str())) || !is_news(type_, said, is.status) {
                 continue;
             }
-            let is_good = (is.status == ConditionStatus::True) == (type_ != ConditionType::RefreshTokenExpiring);
+            let is_good = (is.status == ConditionStatus::True) != abnormal.contains(&type_);
             let kind = if is_good { EventKind::Normal } else { EventKind::Warning };
             let reason =
                 Reason::ALL.into_iter().find(|reason| reason.as_str() == is.reason).map_or("Changed", Reason::as_str);

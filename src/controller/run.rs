@@ -50,12 +50,19 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// A wall clock that is set back by more than this leaves what was planned by it for too long.
 const SET_BACK: Duration = Duration::from_secs(1);
 /// Reads a second, at most, that people's browsers cause.
-const AFRESH: NonZeroU32 = match NonZeroU32::new(5) {
-    Some(reads) => reads,
-    None => NonZeroU32::MIN,
-};
+const AFRESH: NonZeroU32 = non_zero(5);
+/// Workloads restarted a second, over all, so that a herd of new tokens doesn't restart a cluster at once.
+const RESTARTS: NonZeroU32 = non_zero(1);
+const RESTARTS_BURST: NonZeroU32 = non_zero(5);
 /// How often the counts of credentials are taken.
 const CENSUS: Duration = Duration::from_secs(10);
+
+const fn non_zero(count: u32) -> NonZeroU32 {
+    match NonZeroU32::new(count) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    }
+}
 
 /// What a controller is made of.
 pub struct Parts {
@@ -87,6 +94,7 @@ impl Controller {
             queued: Notify::new(),
             turns: Turns::default(),
             afresh: RateLimiter::direct(Quota::per_second(AFRESH)),
+            restarts: RateLimiter::direct(Quota::per_second(RESTARTS).allow_burst(RESTARTS_BURST)),
             synced: signal::channel(false).0,
             settings: parts.settings,
         })

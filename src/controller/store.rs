@@ -9,11 +9,11 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    key::{InputKey, Key, ProviderKey},
+    key::{InputKey, Key, ProviderKey, WorkloadKey},
     seen::{CredentialSeen, ProviderSeen, SecretSeen, is_later},
 };
 use crate::{
-    api::{OAuthCredentialSpec, ProviderKind, ProviderSpec},
+    api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, ProviderSpec},
     credential::{
         checked::{InputKind, InputRef},
         references, upstream,
@@ -42,6 +42,8 @@ pub struct Store {
     /// Who exchanges a credential's token.
     by_upstream: HashMap<Key, BTreeSet<Key>>,
     by_seed_value: HashMap<[u8; 32], BTreeSet<Key>>,
+    /// Who has a workload restarted.
+    by_workload: HashMap<WorkloadKey, BTreeSet<Key>>,
 }
 
 struct Entry {
@@ -53,6 +55,7 @@ struct Entry {
     upstreams: Vec<Key>,
     seed: Option<InputRef>,
     seed_value: Option<[u8; 32]>,
+    workloads: Vec<WorkloadKey>,
 }
 
 /// Whether a change is a reason to look again.
@@ -98,6 +101,7 @@ impl Store {
                     upstreams: Vec::new(),
                     seed: None,
                     seed_value: None,
+                    workloads: Vec::new(),
                 };
                 self.credentials.insert(key.clone(), entry);
                 self.index(key);
@@ -136,6 +140,12 @@ impl Store {
     /// Who exchanges this credential's token.
     pub fn dependents(&self, key: &Key) -> BTreeSet<Key> {
         self.by_upstream.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Who has this workload restarted, with their statuses.
+    pub fn restarters(&self, workload: &WorkloadKey) -> Vec<(Key, OAuthCredentialStatus)> {
+        let keys = self.by_workload.get(workload).into_iter().flatten();
+        keys.filter_map(|key| Some((key.clone(), self.credentials.get(key)?.seen.status()))).collect()
     }
 
     /// The spec of the credential `name` in the namespace of `key`.
@@ -188,7 +198,13 @@ impl Store {
         if let Some(seed) = &seed {
             self.by_seed.entry(seed.clone()).or_default().insert(key.clone());
         }
+        let workloads = spec.rollout_restart.iter().map(|target| WorkloadKey::of(&key.namespace, target));
+        let workloads: Vec<WorkloadKey> = workloads.collect();
+        for workload in &workloads {
+            self.by_workload.entry(workload.clone()).or_default().insert(key.clone());
+        }
         if let Some(entry) = self.credentials.get_mut(key) {
+            entry.workloads = workloads;
             entry.provider = provider_key;
             entry.secrets = secrets.into_iter().collect();
             entry.config_map = config_map;
@@ -222,6 +238,9 @@ impl Store {
         }
         for upstream in std::mem::take(&mut entry.upstreams) {
             take_out(&mut self.by_upstream, &upstream, key);
+        }
+        for workload in std::mem::take(&mut entry.workloads) {
+            take_out(&mut self.by_workload, &workload, key);
         }
         if let Some(provider) = provider {
             take_out(&mut self.by_provider, &provider, key);

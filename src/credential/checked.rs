@@ -8,7 +8,7 @@ use url::Url;
 
 use super::decide::Rules;
 use crate::{
-    api::{BasicEncoding, ParameterLocation, RateLimit, SecretKeyRef, SecretRef, SigningAlgorithm},
+    api::{BasicEncoding, ParameterLocation, RateLimit, RolloutTarget, SecretKeyRef, SecretRef, SigningAlgorithm},
     oauth::{
         reply::ReplyShape,
         request::{Authentication, RequestShape},
@@ -385,6 +385,8 @@ pub struct Checked {
     /// Names the provider object, for its rate limit; None where there is no limit.
     pub rate_limit: Option<(String, RateLimit)>,
     pub output: Output,
+    /// Workloads to restart after a new token, each once.
+    pub restarts: Vec<RolloutTarget>,
     /// Every key of a Secret or ConfigMap that a request reads, sorted.
     pub inputs: Vec<InputRef>,
     /// Hash of the provider's token-relevant spec.

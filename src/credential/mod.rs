@@ -20,11 +20,11 @@ pub mod record;
 pub mod references;
 pub mod report;
 pub mod request;
+pub mod restart;
 pub mod revoke;
 pub mod rotation;
 pub mod schedule;
 #[cfg(test)]
 mod simulation;
-mod unsupported;
 pub mod upstream;
 pub mod validate;

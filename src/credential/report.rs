@@ -7,10 +7,11 @@ use super::{
     lifetimes::{Life, is_neglected},
     observed::Problem,
     record::Authorized,
+    restart,
 };
 use crate::api::{
     AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, Condition, ConditionStatus,
-    ConditionType, OAuthCredentialStatus, Reason, SecretStatus,
+    ConditionType, OAuthCredentialStatus, Reason, RolloutRestartStatus, RolloutTarget, SecretStatus,
 };
 
 #[cfg(test)]
@@ -70,6 +71,8 @@ pub struct Pass<'a> {
     pub next: Option<Timestamp>,
     /// What a person needs to consent, save for how the last consent failed.
     pub authorization: AuthorizationStatus,
+    /// The workloads to restart after a new token. None: the spec doesn't tell.
+    pub restarts: Option<&'a [RolloutTarget]>,
     /// The refresh request that this pass obeyed.
     pub handled: Option<&'a str>,
     pub output_name: &'a str,
@@ -112,6 +115,9 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
         }
     }
     authorization(&mut status, before, pass);
+    if let Some(targets) = pass.restarts {
+        status.rollout_restarts = restart::records(before, &status, targets, whole_seconds(pass.now));
+    }
     if let Some(handled) = pass.handled {
         status.last_handled_refresh_request = Some(handled.to_owned());
     }
@@ -195,22 +201,41 @@ fn conditions(before: &OAuthCredentialStatus, status: &OAuthCredentialStatus, pa
         message: ready.message.clone(),
     });
     let expiring = expiring(former(ConditionType::RefreshTokenExpiring), stalled.as_ref(), status, pass);
-    [Some(ready), refreshed, reconciling, stalled, expiring]
+    [Some(ready), refreshed, reconciling, stalled, expiring, restart_failed(status)]
         .into_iter()
         .flatten()
         .map(|said| {
-            let unchanged = former(said.type_).filter(|condition| condition.status == said.status);
-            Condition {
-                type_: said.type_,
-                status: said.status,
-                observed_generation: pass.generation,
-                last_transition_time: unchanged
-                    .map_or_else(|| whole_seconds(pass.now), |condition| condition.last_transition_time),
-                reason: said.reason,
-                message: said.message,
-            }
+            let former = former(said.type_);
+            said.at(former, pass.generation, pass.now)
         })
         .collect()
+}
+
+/// The status after restarts were tried: `records` are those of the workloads that it was tried with.
+pub fn restarted(
+    before: &OAuthCredentialStatus,
+    records: &[RolloutRestartStatus],
+    now: Timestamp,
+) -> OAuthCredentialStatus {
+    let mut status = before.clone();
+    for record in &mut status.rollout_restarts {
+        let tried = records.iter().find(|tried| (tried.kind, &tried.name) == (record.kind, &record.name));
+        record.clone_from(tried.unwrap_or(&record.clone()));
+    }
+    let is_it = |condition: &Condition| condition.type_ == ConditionType::RestartFailed;
+    let former = before.conditions.iter().find(|condition| is_it(condition));
+    let generation = before.observed_generation.unwrap_or_default();
+    let said = restart_failed(&status).map(|said| said.at(former, generation, now));
+    status.conditions.retain(|condition| !is_it(condition));
+    status.conditions.extend(said);
+    status
+}
+
+/// Nothing of the token depends on it.
+fn restart_failed(status: &OAuthCredentialStatus) -> Option<Said> {
+    let (reason, message) = restart::failing(&status.rollout_restarts)?;
+    let (type_, status) = (ConditionType::RestartFailed, ConditionStatus::True);
+    Some(Said { type_, status, reason: reason.to_owned(), message })
 }
 
 /// metav1.Time has no fraction of a second.
@@ -236,6 +261,19 @@ impl Said {
     fn new(type_: ConditionType, holds: bool, reason: Reason, message: impl Into<String>) -> Self {
         let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
         Self { type_, status, reason: reason.as_str().to_owned(), message: message.into() }
+    }
+
+    fn at(self, former: Option<&Condition>, generation: i64, now: Timestamp) -> Condition {
+        let unchanged = former.filter(|condition| condition.status == self.status);
+        Condition {
+            type_: self.type_,
+            status: self.status,
+            observed_generation: generation,
+            last_transition_time: unchanged
+                .map_or_else(|| whole_seconds(now), |condition| condition.last_transition_time),
+            reason: self.reason,
+            message: self.message,
+        }
     }
 
     fn again(condition: &Condition) -> Self {

@@ -201,6 +201,7 @@ impl World {
             outcome,
             next,
             handled: self.requested.as_deref().filter(|_| attempted),
+            restarts: Some(&[]),
             authorization: Default::default(),
             output_name: "token",
         };

@@ -1,7 +1,7 @@
 //! A spec and its provider → a `Checked` credential, or the sentence that says what to write instead. What CEL can judge,
 //! it has judged at apply time; here is the rest, and what an older CRD may have let through.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -17,7 +17,6 @@ use super::{
     references,
     rotation::Keeps,
     schedule::{Margin, RefreshPolicy},
-    unsupported,
 };
 use crate::{
     api::{
@@ -82,7 +81,6 @@ pub fn validate(
     provider: &GivenProvider<'_>,
     limits: &Limits,
 ) -> Checks<Checked> {
-    unsupported::refuse(spec)?;
     let own: Arc<str> = namespace.into();
     let shared: Arc<str> = provider.namespace.into();
     let client = client::client(spec.client.as_ref(), &own, provider.spec.client.as_ref(), &shared)?;
@@ -119,6 +117,7 @@ pub fn validate(
         ca: endpoints::ca(provider),
         allowed_addresses: endpoints::allowed_addresses(provider.allowed_addresses)?,
         rate_limit: rate_limit(provider)?,
+        restarts: spec.rollout_restart.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         output: output(spec.secret.as_ref(), spec.output_name(name), limits)?,
         inputs: references::inputs(namespace, spec, provider.spec, provider.namespace),
         provider_hash: fingerprint::provider(provider.spec),

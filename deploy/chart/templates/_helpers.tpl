@@ -69,6 +69,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch]
+{{- if .Values.rbac.rolloutRestart }}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [patch]
+{{- end }}
 {{- end -}}
 
 {{/* What it reads of the cluster whatever it serves. */}}

@@ -24,12 +24,18 @@ fn refreshing(seed: &str) -> Value {
     json!({"providerRef": {"name": "p1"}, "grant": {"refreshToken": {"secretRef": {"name": seed, "key": "k"}}}})
 }
 
+fn restarting(seed: &str) -> Value {
+    let mut spec = refreshing(seed);
+    spec["rolloutRestart"] = json!([{"kind": "Deployment", "name": "app"}]);
+    spec
+}
+
 fn specs() -> Vec<Value> {
     let own = json!({"id": "c", "secretRef": {"name": "client", "key": "k"}});
     let cluster = json!({"kind": "ClusterOAuthProvider", "name": "p2"});
     vec![
         refreshing("s1"),
-        refreshing("s2"),
+        restarting("s2"),
         json!({"providerRef": {"name": "p1"}, "client": own, "grant": {"clientCredentials": {}}}),
         json!({"providerRef": cluster, "grant": {"clientCredentials": {}}, "secret": {"name": "out"}}),
         json!({"grant": "unreadable"}),
@@ -74,9 +80,11 @@ fn check(store: &Store) {
     let mut by_secret: HashMap<Key, BTreeSet<Key>> = HashMap::new();
     let mut by_seed: HashMap<String, BTreeSet<Key>> = HashMap::new();
     let mut by_value: HashMap<[u8; 32], BTreeSet<Key>> = HashMap::new();
+    let mut restarting = BTreeSet::new();
     for (name, entry) in &store.credentials {
         by_value.extend(entry.seed_value.map(|value| (value, BTreeSet::new())));
         let Ok(spec) = entry.seen.spec() else { continue };
+        restarting.extend(spec.rollout_restart.first().map(|_| name.clone()));
         let reference = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&name.namespace, reference));
         let shared = if reference.as_ref().is_some_and(|key| key.key.namespace.is_empty()) { "operator" } else { "ns" };
         let client = reference.as_ref().and_then(|key| store.providers.get(key)).map(|seen| seen.spec.clone().unwrap());
@@ -107,6 +115,10 @@ fn check(store: &Store) {
         store.by_seed.iter().map(|(seed, keys)| (seed.name.clone(), keys.clone())).collect();
     assert_eq!(found, by_seed);
     assert_eq!(store.by_seed_value, by_value);
+    assert!(
+        store.by_workload.values().all(|keys| *keys == restarting)
+            && store.by_workload.is_empty() == restarting.is_empty()
+    );
     assert!(store.secrets.iter().all(|(name, seen)| seen.is_ours() || by_secret.contains_key(name)));
 }
 

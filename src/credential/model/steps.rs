@@ -234,6 +234,7 @@ impl World {
             current: reporting.current,
             outcome: (*reporting.outcome).clone(),
             next: reporting.next,
+            restarts: Some(&[]),
             authorization: Default::default(),
             handled: None,
             output_name: "token",

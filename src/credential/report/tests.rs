@@ -28,6 +28,7 @@ fn pass(now: i64, outcome: Outcome) -> Pass<'static> {
         current: true,
         next: Some(at(1700)),
         handled: None,
+        restarts: Some(&[]),
         authorization: Default::default(),
         output_name: "token",
     }

@@ -132,12 +132,6 @@ fn a_requests_own_authentication() {
 }
 
 #[test]
-fn what_this_version_does_not_do() {
-    let message = refusal(json!({"rolloutRestart": [{"kind": "Deployment", "name": "d"}]}), json!({}));
-    assert!(message.contains("does not carry out") && message.contains("rolloutRestart"), "{message}");
-}
-
-#[test]
 fn what_is_wrong_is_said() {
     let rate = |per: &str| json!({"rateLimit": {"requests": 1, "per": per}});
     let none = || json!({});
