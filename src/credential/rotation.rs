@@ -235,8 +235,11 @@ impl<F: Clone> Attempt<F> {
             }
             (Phase::WritingIntent, Event::WriteInDoubt) => self.go(Phase::ReadingIntent { tries: 0 }),
             (Phase::ReadingIntent { .. }, Event::Read { state: Some((record, resource_version)), .. })
-                if self.is_ours(&record) =>
+                if self.is_ours(&record) && !self.was_answered(&record) =>
             {
+                // What others have added to it since is kept.
+                let intent = self.base.take().and_then(|base| base.intent);
+                self.base = Some(StateRecord { intent, ..*record });
                 self.seen = Some(resource_version);
                 self.go(Phase::Sending)
             }
@@ -384,6 +387,12 @@ impl<F: Clone> Attempt<F> {
 
     fn is_ours(&self, record: &StateRecord) -> bool {
         record.intent.as_ref().is_some_and(|intent| intent.attempt == self.attempt)
+    }
+
+    /// Whether the token to send was answered to another attempt since this one began: it is spent by now.
+    fn was_answered(&self, record: &StateRecord) -> bool {
+        let spent = |record: &StateRecord| self.sent_hash().is_some_and(|hash| record.is_spent(hash));
+        spent(record) && !self.base.as_ref().is_some_and(spent)
     }
 
     /// A reusable token's attempt has no intent: the state is still its own while the newest token is the one it began with.

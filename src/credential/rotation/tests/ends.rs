@@ -116,3 +116,17 @@ fn a_reply_is_saved_by_what_is_there() {
     let stray = base().with_stray("mine", "lineage", Some("hash of r1"), received(issued(Some("r2"))));
     assert_eq!(end(Keeps::SingleUse, saving(Keeps::SingleUse).chain([read(stray)])), Ended::Superseded);
 }
+
+/// Between an intent whose answer was lost and the look for it, another replica saved what it had received.
+#[test]
+fn an_intent_that_is_found_keeps_what_others_saved_beside_it() {
+    let found = |hash| {
+        let there = StateRecord { intent: Some(intent("mine", "r1")), ..record("lineage", "r1") };
+        read(there.with_stray("other", "lineage", hash, received(issued(Some("c2")))))
+    };
+    let spent = end(Keeps::SingleUse, [connected(), Event::WriteInDoubt, found(Some("hash of r1"))]);
+    assert_eq!(spent, Ended::Superseded, "the token was answered: it isn't sent again");
+    let events = [connected(), Event::WriteInDoubt, found(Some("hash of r0")), refused()];
+    let Effect::ClearIntent(write) = after(Keeps::SingleUse, events).effect() else { panic!() };
+    assert_eq!((write.record.intent, write.record.candidates.len()), (None, 1));
+}
