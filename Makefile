@@ -22,6 +22,7 @@ generate: ## write crds/ and docs/reference.md from the Rust types, the table of
 	cargo run --bin crdgen -- crds
 	GENERATE=1 cargo test --test catalog page
 	GENERATE=1 cargo test --test docs reference
+	GENERATE=1 cargo test --test providers
 	./tests/chart/run generate
 
 chaos: ## the model in large bounds; a thousand kills, aimed at the exchange (CHAOS_KILLS, CHAOS_LANES, CHAOS_SEED), random specs (CHAOS_CHANGES), a herd (CHAOS_HERD)

@@ -82,21 +82,24 @@ impl Controller {
 
     /// Reads the Consent Secret into memory, uncached.
     pub(super) async fn read_mailbox(&self, key: &Key) -> Answer<()> {
-        match self.cluster.read_consent(key).await? {
+        let concerned = match self.cluster.read_consent(key).await? {
             None => {
-                self.store().remove_secret(&consent_key(key), None);
                 self.memory().forget_mailbox(key);
+                self.store().remove_secret(&consent_key(key), None)
             }
             Some(secret) => {
-                self.store().put_secret(&consent_key(key), SecretSeen::of(&secret.metadata));
+                let seen = SecretSeen::of(&secret.metadata);
                 let held = HeldMailbox {
                     uid: secret.metadata.uid.clone().unwrap_or_default(),
                     resource_version: secret.metadata.resource_version.clone().unwrap_or_default(),
                     content: consent_secret::read(secret).map(Arc::new),
                 };
                 self.memory().hold_mailbox(key, held);
+                self.store().put_secret(&consent_key(key), seen)
             }
-        }
+        };
+        // What a browser brought is the leader's to use, and the watch will have nothing new to tell.
+        self.wake(&concerned);
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use oauth_operator::api::{ConditionType, OAuthCredential};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, Shown, at_the_provider};
+use crate::support::proxy::Proxy;
 use crate::support::standin::{Hover, Standin};
-use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, throughout, until};
+use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, free_port, throughout, until};
 
 /// An operator with pages, and a token server that knows its callback.
 struct Stage {
@@ -20,13 +21,13 @@ struct Stage {
     pages: String,
 }
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Stage {
     async fn set(name: &str, oidc_flags: &[&str], flags: &[&str]) -> Self {
+        Self::set_behind(None, name, oidc_flags, flags).await
+    }
+
+    /// The same, with the operator behind a proxy.
+    async fn set_behind(proxy: Option<&Proxy>, name: &str, oidc_flags: &[&str], flags: &[&str]) -> Self {
         let namespace = Cluster::shared().await.namespace(name).await;
         let address = format!("127.0.0.1:{}", free_port());
         let pages = format!("http://{address}");
@@ -34,7 +35,11 @@ impl Stage {
         let oidc = Oidc::start(&[&["--redirect-uri", &callback], oidc_flags].concat()).await;
         let (listen, public) = (format!("--listen={address}"), format!("--public-url={pages}"));
         let ours = ["--allow-insecure-http", "--log-level=trace", &listen, &public];
-        let operator = Operator::start(&namespace, &[&ours, flags].concat()).await;
+        let flags = [&ours, flags].concat();
+        let operator = match proxy {
+            Some(proxy) => Operator::behind(proxy, &namespace, &flags).await,
+            None => Operator::start(&namespace, &flags).await,
+        };
         Self { namespace, oidc, operator, pages }
     }
 
@@ -446,6 +451,22 @@ async fn who_must_consent() {
     no_consent_is_left(namespace, "calendar").await;
     stage.consent("calendar", "robot").await.says(200, "Your consent has arrived");
     namespace.ready("calendar").await;
+}
+
+/// The leader that took the code in doesn't wait for the watch, which has nothing new to tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_used_before_the_watch_tells_of_it() {
+    let proxy = Proxy::start(Cluster::shared().await).await;
+    let stage = Stage::set_behind(Some(&proxy), "consent-watch", &[], &[]).await;
+    stage.credential("calendar", "").await;
+    let (browser, ticket) = (Browser::new(), stage.ticket("calendar").await);
+    let provider = stage.depart(&browser, "calendar", &ticket).await;
+    let back = at_the_provider(&provider, "robot", true).await.unwrap();
+    proxy.hold_events();
+    browser.get(&back).await;
+    stage.namespace.ready("calendar").await;
+    proxy.let_events_pass();
+    assert_eq!(stage.oidc.log().await.len(), 1);
 }
 
 /// The leader dies while the person is away; the callback comes to the other replica, which leads then.

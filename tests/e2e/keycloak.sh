@@ -65,14 +65,14 @@ spec:
       subjectTokenType: urn:ietf:params:oauth:token-type:access_token
 YAML
     log=$dir/keycloak.log
-    for name in reports calendar gateway; do
-        await 90 "the third token of Keycloak's $name" at_revision acme $name 3
-    done
-    for name in reports calendar gateway; do
+    while read -r name _; do
+        await 90 "the third token of Keycloak's $name" at_revision acme "$name" 3
+    done <tests/e2e/keycloak/cases
+    while read -r name _; do
         keycloak_is_asked protocol/openid-connect/token/introspect --user api:api-secret \
             --data-urlencode "token=$(kubectl --namespace acme get secret $name-token -o jsonpath='{.data.access_token}' | base64 --decode)" |
             grep -q '"active":true' || fail "Keycloak doesn't know the token of $name"
-    done
+    done <tests/e2e/keycloak/cases
     ok "discovery with client credentials, refresh tokens that work once, and token exchange: three tokens of each, the last ones active"
 }
 

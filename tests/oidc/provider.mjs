@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
 import Provider from 'oidc-provider';
 
+import { registerJwtBearer } from './jwt-bearer.mjs';
 import { registerPasswordGrant } from './password.mjs';
 import { createStore } from './store.mjs';
 import { registerTokenExchange } from './token-exchange.mjs';
@@ -89,6 +90,7 @@ export async function createProvider(issuer, settings) {
   });
   registerPasswordGrant(provider);
   registerTokenExchange(provider);
+  registerJwtBearer(provider);
   // In the store and not in the configuration: clients given there can't change while the server runs.
   for (const client of clients) await provider.Client.adapter.upsert(client.client_id, client);
   return provider;

@@ -1,6 +1,7 @@
 //! A person's browser, as far as the operator's pages need one: it keeps cookies, fills in forms, and follows nothing by itself.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -99,12 +100,20 @@ impl Browser {
 
 /// A person at oidc-provider's own pages: what `url` asks for is allowed by `login`, or not. Gives where the provider sends the browser.
 pub async fn at_the_provider(url: &str, login: &str, allows: bool) -> Option<String> {
+    at_the_provider_trusting(None, url, login, allows).await
+}
+
+/// The same in a browser that trusts the authority in this file, too.
+pub async fn at_the_provider_trusting(ca: Option<PathBuf>, url: &str, login: &str, allows: bool) -> Option<String> {
     let (url, login) = (url.to_owned(), login.to_owned());
     let ran = tokio::task::spawn_blocking(move || {
         let mut command = Command::new("node");
         command.args(["seed.mjs", "--consent", &url, "--login", &login]);
         if !allows {
             command.arg("--deny");
+        }
+        if let Some(ca) = ca {
+            command.env("NODE_EXTRA_CA_CERTS", ca);
         }
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc")).output().unwrap()
     });

@@ -62,6 +62,11 @@ pub async fn get(url: &str) -> Option<(u16, String)> {
     Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A measured number, for the test run's output: said also when the test passes.
 #[allow(clippy::explicit_write, reason = "the test harness captures what eprintln! prints")]
 pub fn say(what: &str) {

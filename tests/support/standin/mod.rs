@@ -2,7 +2,9 @@
 //! wants headers. It is as strict as their documents: what the real one refuses is refused, a single-use token works
 //! once, and replies have exactly the documented fields. On top it can fail in the ways that networks and proxies do.
 //!
-//! Here: the interface for tests. `hover`, `authorize` and `partner` are the providers' rules, pure functions over a
+//! A third one (`shaped`) takes requests in the one shape that it is told, for what no server at hand takes.
+//!
+//! Here: the interface for tests. `hover`, `authorize`, `partner` and `shaped` are the providers' rules, pure functions over a
 //! `ledger` of tokens; `fields` and `multipart` read bodies; `server`, `wire` and `tls` carry them; `faults` spoils it.
 //! Integration tests include this file with `#[path]`; it depends on nothing of the operator's.
 
@@ -19,6 +21,7 @@ mod partner;
 mod record;
 mod reply;
 mod server;
+mod shaped;
 mod tls;
 mod wire;
 
@@ -35,6 +38,7 @@ pub use hover::{Hover, Unauthorized};
 pub use partner::{NextRefreshToken, Partner};
 pub use record::Recorded;
 pub use reply::Reply;
+pub use shaped::{Carried, Proof, Shaped};
 
 use ledger::Kind;
 use server::Shared;
@@ -44,6 +48,7 @@ use server::Shared;
 pub enum Config {
     Hover(Hover),
     Partner(Partner),
+    Shaped(Shaped),
 }
 
 impl From<Hover> for Config {
@@ -55,6 +60,12 @@ impl From<Hover> for Config {
 impl From<Partner> for Config {
     fn from(partner: Partner) -> Self {
         Self::Partner(partner)
+    }
+}
+
+impl From<Shaped> for Config {
+    fn from(shaped: Shaped) -> Self {
+        Self::Shaped(shaped)
     }
 }
 
@@ -115,6 +126,7 @@ impl Standin {
         let (owner, lifetime) = match &state.config {
             Config::Hover(hover) => (hover.client_id.clone(), hover.refresh_token_lifetime),
             Config::Partner(partner) => (partner.id.to_string(), partner.refresh_token_lifetime),
+            Config::Shaped(shaped) => (shaped.client_id.clone(), None),
         };
         state.ledger.issue(Kind::RefreshToken, &owner, lifetime)
     }

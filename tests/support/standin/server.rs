@@ -22,7 +22,7 @@ use super::ledger::Ledger;
 use super::record::Recorded;
 use super::reply::Reply;
 use super::wire::{Seen, Socket, Tap};
-use super::{Config, hover, partner};
+use super::{Config, hover, partner, shaped};
 
 /// A token request is a few hundred bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -49,6 +49,7 @@ impl Config {
         match self {
             Self::Hover(_) => hover::TOKEN_PATH,
             Self::Partner(_) => partner::TOKEN_PATH,
+            Self::Shaped(_) => shaped::TOKEN_PATH,
         }
     }
 }
@@ -94,6 +95,7 @@ impl Shared {
         let verdict = match config {
             Config::Hover(hover) => hover::answer(hover, ledger, request),
             Config::Partner(partner) => partner::answer(partner, ledger, request),
+            Config::Shaped(shaped) => shaped::answer(shaped, ledger, request),
         };
         verdict.unwrap_or_else(|refused| {
             requests[serial].refused = Some(refused.why);

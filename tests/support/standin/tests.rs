@@ -10,6 +10,8 @@ mod faults;
 mod hover;
 #[path = "tests/partner.rs"]
 mod partner;
+#[path = "tests/shaped.rs"]
+mod shaped;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

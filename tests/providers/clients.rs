@@ -1,4 +1,4 @@
-//! The client authentications, each with a machine's grant and a person's, against oidc-provider.
+//! The clients of the real servers: one for each way to authenticate, and each algorithm of those that sign.
 
 use base64::{
     Engine,
@@ -7,81 +7,35 @@ use base64::{
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use serde_json::{Map, Value, json};
 
-use crate::matrix::{Case, Server};
-use crate::support::Oidc;
 use crate::support::certificates::{Authority, Issued, self_signed};
 
 /// RFC 7515 appendix A.2.1: ring makes no RSA keys.
 const RSA: &str = r#"{"kty":"RSA","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ","e":"AQAB","d":"Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_GQ5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVRUCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYanrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQT5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0QU91p1DhOVRuOopznQ","p":"4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc","q":"uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc","dp":"BwKfV3Akq5_MFZDFZCnW-wzl-CCo83WoZvnLQwCTeDv8uzluRSnm71I3QCLdhrqE2e9YkxvuxdBfpT_PI7Yz-FOKnu1R6HsJeDCjn12Sk3vmAktV2zb34MCdy7cpdTh_YVr7tss2u6vneTwrA86rZtu5Mbr1C1XsmvkxHQAdYo0","dq":"h_96-mK1R_7glhsum81dZxjTnYynPbZpHziZjeeHcXYsXaaMwkOlODsWa7I9xXDoRwbKgB719rrmI2oKr6N3Do9U0ajaHF-NKJnwgjMd2w9cjz3_-kyNlxAr2v4IKhGNpmM5iIgOS1VZnOZ68m6_pbLBSp3nssTdlqvd0tIiTHU","qi":"IYd7DHOhrWvxkwPQsRM2tOgrjbcrfvtQJipd-DlcxyVuuM9sQLdgjVk2oy26F0EmpScGLq2MowX7fhd_QJQ3ydy5cY7YIBi87w93IKLEdfnbJtoOPLUW0ITrJReOgo1cq9SbsxYawBgfp_gh6A5603k2-ZQwVK0JKSHuLFkuQ3U"}"#;
 
 /// A client of the server, and what a credential says of it.
-struct Client {
+pub struct Client {
     /// Says what it is, in names too.
-    id: &'static str,
+    pub id: &'static str,
     /// The row of the matrix.
-    authentication: &'static str,
-    /// As oidc-provider has it, less its id and grants.
-    registered: Value,
+    pub authentication: &'static str,
+    /// As in OpenID Connect Dynamic Client Registration, less its id and grants.
+    pub registered: Value,
     /// As in `spec.client`, less its id.
-    spec: Value,
+    pub spec: Value,
     /// What its Secret holds.
-    secret: Map<String, Value>,
-    certificate: Option<Issued>,
+    pub secret: Map<String, Value>,
+    pub certificate: Option<Issued>,
 }
 
-/// What the cases run against, and the cases.
-pub async fn cases() -> (Vec<Oidc>, Vec<Case>) {
-    let authority = Authority::new("clients");
-    let servers = Authority::new("servers");
-    let clients = clients(&authority);
-    let registered: Vec<Value> = clients.iter().flat_map(registered).collect();
-    let config = json!({"clients": registered});
-    let plain = Oidc::start_with(&config, &[]).await;
-
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: String| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path.into_os_string().into_string().unwrap()
-    };
-    let server = servers.issue("127.0.0.1");
-    let (certificate, key) = (file("tls.crt", server.certificate.pem()), file("tls.key", server.key.serialize_pem()));
-    let client_ca = file("ca.crt", authority.pem());
-    let mutual = Oidc::start_with(&config, &["--cert", &certificate, "--key", &key, "--client-ca", &client_ca]).await;
-
-    let mut cases = Vec::new();
-    for client in &clients {
-        let (oidc, ca) = match client.certificate {
-            Some(_) => (&mutual, servers.pem()),
-            None => (&plain, String::new()),
-        };
-        let machine = format!("machine-{}", client.id);
-        if client.authentication != "none" {
-            cases.push(case(oidc, client, &machine, ("clientCredentials", json!({"clientCredentials": {}})), "", &ca));
-        }
-        let web = format!("web-{}", client.id);
-        let grant = json!({"refreshToken": {"secretRef": {"name": web, "key": "seed"}}});
-        cases.push(case(oidc, client, &web, ("refreshToken", grant), &oidc.seed(&web).await, &ca));
+impl Client {
+    /// Whether it stands for its authentication with every grant; the others differ from one of these in the algorithm alone.
+    pub fn is_first(&self) -> bool {
+        !self.id.starts_with("hs") && self.authentication != "private_key_jwt" || ["hs256", "es256"].contains(&self.id)
     }
-    (vec![plain, mutual], cases)
 }
 
-fn registered(client: &Client) -> Vec<Value> {
-    let machine = json!({"redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"]});
-    let web = json!({
-        "redirect_uris": ["https://client.example.com/callback"], "response_types": ["code"],
-        "grant_types": ["authorization_code", "refresh_token"],
-    });
-    let whole = |kind: &str, grants: Value| {
-        let mut whole = client.registered.clone();
-        whole["client_id"] = format!("{kind}-{}", client.id).into();
-        whole.as_object_mut().unwrap().extend(grants.as_object().unwrap().clone());
-        whole
-    };
-    vec![whole("machine", machine), whole("web", web)]
-}
-
-fn clients(authority: &Authority) -> Vec<Client> {
+/// One client for each authentication and algorithm.
+pub fn all(authority: &Authority) -> Vec<Client> {
     let mut clients = Vec::new();
     let mut add = |id, authentication, registered: Value, spec: Value, secret: Value| {
         let secret = secret.as_object().unwrap().clone();
@@ -167,41 +121,5 @@ fn public_jwk(key: &KeyPair) -> Value {
             let (x, y) = raw[1..].split_at((length - 1) / 2);
             json!({"kty": "EC", "crv": if length == 65 { "P-256" } else { "P-384" }, "x": text(x), "y": text(y)})
         }
-    }
-}
-
-fn case(oidc: &Oidc, client: &Client, name: &str, (grant, spec): (&'static str, Value), seed: &str, ca: &str) -> Case {
-    let mut own = client.spec.clone();
-    own["id"] = name.into();
-    for field in ["secretRef", "privateKeySecretRef"] {
-        if let Some(reference) = own.get_mut(field) {
-            reference["name"] = name.into();
-        }
-    }
-    let mut manifest = String::new();
-    if let Some(certificate) = &client.certificate {
-        let tls = format!("{name}-tls");
-        manifest = certificate.secret(&tls) + "---\n";
-        own["certificateSecretRef"]["name"] = tls.into();
-    }
-    let mut provider = json!({"endpoints": {"token": oidc.token_url()}});
-    let mut data = client.secret.clone();
-    data.insert("seed".to_owned(), seed.into());
-    if !ca.is_empty() {
-        provider["tls"] = json!({"caSecretRef": {"name": name, "key": "ca"}});
-        data.insert("ca".to_owned(), ca.into());
-    }
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
-    let credential = json!({
-        "apiVersion": "oauth-operator.dev/v1alpha1", "kind": "OAuthCredential", "metadata": {"name": name},
-        "spec": {"provider": provider, "client": own, "grant": spec},
-    });
-    Case {
-        grant,
-        authentication: client.authentication,
-        encoding: "Form",
-        server: Server::OidcProvider,
-        name: name.to_owned(),
-        manifest: format!("{manifest}{secret}\n---\n{credential}\n"),
     }
 }
