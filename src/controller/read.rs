@@ -84,11 +84,14 @@ impl Controller {
         let read = self.cluster.read_secret(secret).await?;
         let resource_version = match &read {
             Some(found) => {
-                self.store().put_secret(secret, SecretSeen::of(&found.metadata));
+                // The watch, should it tell of this later, has nothing new to say: whom it concerns is woken here.
+                let concerned = self.store().put_secret(secret, SecretSeen::of(&found.metadata));
+                self.wake(&concerned);
                 found.metadata.resource_version.clone().unwrap_or_default()
             }
             None => {
-                self.store().remove_secret(secret, None);
+                let concerned = self.store().remove_secret(secret, None);
+                self.wake(&concerned);
                 String::new()
             }
         };
@@ -108,7 +111,8 @@ impl Controller {
         };
         let found = read.as_ref().ok().and_then(Option::as_ref);
         let version = found.and_then(|found| found.metadata.resource_version.clone());
-        self.store().put_config_map(config_map, version.as_deref());
+        let concerned = self.store().put_config_map(config_map, version.as_deref());
+        self.wake(&concerned);
         let values = input::public_values(&config_map.name, read, keys);
         Ok(HeldInput { resource_version: version.unwrap_or_default(), values })
     }
