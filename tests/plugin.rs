@@ -5,6 +5,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "plugin/authorize.rs"]
+mod authorize;
 #[path = "plugin/check.rs"]
 mod check;
 #[path = "plugin/completion.rs"]

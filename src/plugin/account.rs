@@ -280,13 +280,13 @@ fn next_step(credential: &OAuthCredential, inputs: &[Input], now: Timestamp) -> 
     if status.next_refresh_time.is_some_and(|next| next.as_second() + OVERDUE < now.as_second()) {
         return "The next attempt is overdue: is an operator running? `kubectl oauth check` says so.".to_owned();
     }
-    let mut steps = said(&status);
+    let mut steps = said(credential, &status);
     steps.extend(inputs.iter().filter_map(remedy));
     if steps.is_empty() { "Nothing to do.".to_owned() } else { steps.join("\n") }
 }
 
 /// What the conditions say is to be done.
-fn said(status: &OAuthCredentialStatus) -> Vec<String> {
+fn said(credential: &OAuthCredential, status: &OAuthCredentialStatus) -> Vec<String> {
     let condition = |type_| status.condition(type_);
     let (ready, refreshed) = (condition(ConditionType::Ready), condition(ConditionType::Refreshed));
     let mut steps = Vec::new();
@@ -300,14 +300,23 @@ fn said(status: &OAuthCredentialStatus) -> Vec<String> {
     if let Some(expiring) = condition(ConditionType::RefreshTokenExpiring).filter(|expiring| holds(expiring)) {
         steps.push(expiring.message.clone());
     }
-    if let Some(authorization) = &status.authorization {
-        match (&authorization.url, &authorization.verification_uri, &authorization.user_code) {
-            (_, Some(uri), Some(code)) => steps.push(format!("Open {uri} and enter the code {code}.")),
-            (Some(url), ..) => steps.push(format!("The page to consent on is {url}")),
-            _ => {}
-        }
-    }
+    let mut said = [ConditionType::Ready, ConditionType::Stalled].into_iter().filter_map(condition);
+    let is_needed = said.any(|condition| condition.reason == Reason::AuthorizationRequired.as_str());
+    steps.extend(consent(credential, is_needed));
     steps
+}
+
+/// How a person consents.
+fn consent(credential: &OAuthCredential, is_needed: bool) -> Option<String> {
+    let authorization = credential.status.as_ref().and_then(|status| status.authorization.as_ref());
+    let code = authorization.and_then(|it| it.verification_uri.as_ref().zip(it.user_code.as_ref()));
+    if let Some((uri, code)) = code {
+        return Some(format!("Open {uri} and enter the code {code}."));
+    }
+    credential.spec.grant.authorization_code.as_ref().filter(|_| is_needed)?;
+    let metadata = &credential.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref()?, metadata.name.as_deref()?);
+    Some(format!("To consent: kubectl oauth --namespace {namespace} authorize {name}"))
 }
 
 /// How to bring what a request misses.

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::operate::requests::install_crypto_provider;
 
+/// Name of the field manager of what the plugin writes.
+pub const FIELD_MANAGER: &str = "kubectl-oauth";
+
 /// A client, and the namespace that is meant where none is named.
 pub struct Connection {
     pub client: Client,

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::completion;
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 all is well; 1 it is not (not Ready, not refreshed, a check failed); 2 the command line is wrong; 3 the \
+Exit status: 0 all is well; 1 it is not (not Ready, not refreshed, no consent, a check failed); 2 the command line is wrong; 3 the \
 cluster could not be asked.";
 
 /// Credentials of oauth-operator: see how they are, ask for refreshes, write new ones.
@@ -39,6 +39,8 @@ pub struct Target {
 pub enum Command {
     /// How one credential is, from provider to output, and what to do next; without NAME, a table of all
     Status(Status),
+    /// Give your consent: opens the provider's page in a browser, and waits until the credential is Ready
+    Authorize(Authorize),
     /// Ask the operator for a new token now
     Refresh(Refresh),
     /// Delete the state Secrets of credentials that are gone
@@ -84,6 +86,28 @@ pub struct Status {
     pub output: Option<Format>,
     #[command(flatten)]
     pub operator: Operator,
+}
+
+#[derive(Debug, Args)]
+pub struct Authorize {
+    /// The credential, of grant authorizationCode or deviceCode
+    #[arg(add = ArgValueCompleter::new(completion::credentials))]
+    pub name: String,
+    /// Read the address that the provider redirected to, or the code in it, from standard input
+    #[arg(long)]
+    pub paste: bool,
+    /// Listen for the provider's redirect on this machine: for a redirect URI such as http://127.0.0.1:8000/callback
+    #[arg(long, conflicts_with = "paste")]
+    pub loopback: bool,
+    /// Only print the address, open no browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// How long to wait; nothing is taken after an hour
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub timeout: Duration,
+    /// For programs: how it ended
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 /// Where the operator is.

@@ -1,5 +1,6 @@
 //! `kubectl oauth`: what a person asks about credentials, and asks of the operator. It acts with that person's rights, and
-//! reads and annotates objects; it refreshes nothing itself, and never prints what a Secret holds.
+//! reads and annotates objects; it refreshes nothing itself, and prints of what a Secret holds no more than where a person goes
+//! to consent.
 //!
 //! `flags` says what can be asked; a module a command carries it out. What a command says is rendered by pure functions over
 //! objects and `now`.
@@ -18,6 +19,7 @@ use failure::Failure;
 use flags::{Command, Flags, Format};
 
 mod account;
+mod authorize;
 mod catalog;
 mod check;
 mod completion;
@@ -84,6 +86,7 @@ fn carry_out(flags: Flags) -> Result<Verdict, Failure> {
         let connection = Connection::open(&flags.target).await?;
         match &flags.command {
             Command::Status(asked) => status::run(&connection, asked).await,
+            Command::Authorize(asked) => authorize::run(&connection, asked).await,
             Command::Refresh(asked) => refresh::run(&connection, asked).await,
             Command::Prune(asked) => prune::run(&connection, asked).await,
             Command::Check(asked) => check::run(&connection, asked).await,
@@ -95,6 +98,12 @@ fn carry_out(flags: Flags) -> Result<Verdict, Failure> {
 /// Writes to standard output.
 fn put(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
+}
+
+/// Tells the person something that is no part of the answer.
+fn tell(text: &str) -> Result<(), Failure> {
+    let mut output = io::stderr().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
 }
 

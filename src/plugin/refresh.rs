@@ -17,16 +17,13 @@ use serde_json::json;
 use super::{
     Verdict,
     account::holds,
-    connection::Connection,
+    connection::{Connection, FIELD_MANAGER},
     failure::{Failure, is_absent},
     flags::Refresh,
     put, status,
     text::relative,
 };
 use crate::api::{ConditionType, OAuthCredential, REFRESH_REQUESTED_AT};
-
-/// Name of the field manager of what the plugin writes.
-const FIELD_MANAGER: &str = "kubectl-oauth";
 
 /// Asks for a new token of each credential that is meant.
 pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Failure> {
@@ -72,7 +69,7 @@ pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Fa
 }
 
 /// As kubectl names objects.
-fn title(credential: &OAuthCredential, with_namespace: bool) -> String {
+pub fn title(credential: &OAuthCredential, with_namespace: bool) -> String {
     let name = credential.metadata.name.as_deref().unwrap_or_default();
     let title = format!("oauthcredential.oauth-operator.dev/{name}");
     match (&credential.metadata.namespace, with_namespace) {

@@ -22,11 +22,11 @@ mod tests;
 /// Type of the Secret.
 pub const CONSENT_TYPE: &str = "oauth-operator.dev/consent";
 /// Key: a one-time password of the creator's.
-const TICKET: &str = "ticket";
+pub const TICKET: &str = "ticket";
 /// Key: an authorization code, or the whole address that the provider redirected to. The creator's.
-const RESPONSE: &str = "response";
+pub const RESPONSE: &str = "response";
 /// Key: where a person goes who has this Secret and no browser session with the operator. Ours.
-const AUTHORIZATION_URL: &str = "authorization-url";
+pub const AUTHORIZATION_URL: &str = "authorization-url";
 /// Key: how far the consent is. Ours.
 const PROGRESS: &str = "progress.json";
 /// The format this version writes.

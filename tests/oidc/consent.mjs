@@ -12,6 +12,7 @@ export async function consent(address, { login = 'robot', password = 'any', deny
   const { origin } = new URL(address);
   const cookies = new Map(); // one origin, and names that don't clash: paths need not be told apart
   let step = { url: new URL(address) };
+  let denied = false;
 
   for (let i = 0; i < STEPS; i += 1) {
     const response = await fetch(step.url, {
@@ -30,7 +31,10 @@ export async function consent(address, { login = 'robot', password = 'any', deny
       step = { url: next };
     } else if (!response.ok) {
       throw new Error(`${step.url.pathname} answered ${response.status}`);
+    } else if (denied) {
+      return undefined; // the device flow asks for another code
     } else if (deny && readAbort(page)) {
+      denied = true;
       step = { url: new URL(readAbort(page), step.url) };
     } else {
       const form = readForm(page);

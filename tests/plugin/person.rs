@@ -1,7 +1,10 @@
 //! Somebody at a shell: runs the plugin's binary, with a kubeconfig and no terminal.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -9,8 +12,8 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::support::Namespace;
 use crate::support::standin::Standin;
+use crate::support::{Namespace, SOON, until};
 
 /// Who runs the commands.
 pub struct Person {
@@ -62,17 +65,121 @@ impl Person {
 
     /// `kubectl oauth ARGUMENTS`, in the namespace.
     pub fn runs(&self, arguments: &[&str]) -> Ran {
+        run(self.command(arguments))
+    }
+
+    /// The same, and the person goes on with something else meanwhile.
+    pub fn begins(&self, arguments: &[&str]) -> Running {
+        self.begins_with(arguments, &[])
+    }
+
+    /// The same in this environment.
+    pub fn begins_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        Running::start(command)
+    }
+
+    /// The command line, for something else to run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-oauth"));
         command.env("KUBECONFIG", &self.kubeconfig).args(["--namespace", &self.namespace]).args(arguments);
-        run(command)
+        without_surroundings(&mut command);
+        command
+    }
+}
+
+/// Neither a proxy nor a desktop.
+fn without_surroundings(command: &mut Command) {
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(proxy);
+    }
+    for desktop in ["DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"] {
+        command.env_remove(desktop);
+    }
+}
+
+/// A command that is under way.
+pub struct Running {
+    child: Child,
+    stdout: Reader,
+    stderr: Reader,
+}
+
+type Reader = (Arc<Mutex<String>>, JoinHandle<()>);
+
+fn reader(mut from: impl Read + Send + 'static) -> Reader {
+    let text = Arc::new(Mutex::new(String::new()));
+    let written = text.clone();
+    let thread = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            written.lock().unwrap().push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+    });
+    (text, thread)
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap()));
+        Self { child, stdout, stderr }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout.0.lock().unwrap(), self.stderr.0.lock().unwrap())
+    }
+
+    /// The line of what it has said that begins with this, after blanks.
+    pub async fn line(&mut self, begin: &str) -> String {
+        until(&format!("a line that begins with {begin:?}"), SOON, async || {
+            let said = self.said();
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("it has ended, {status}: {said}");
+            }
+            let whole = said.rsplit_once('\n').map(|(whole, _)| whole).unwrap_or_default();
+            whole.lines().map(str::trim).find(|line| line.starts_with(begin)).map(str::to_owned)
+        })
+        .await
+    }
+
+    /// Enters a line.
+    pub fn types(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// What it came to.
+    pub async fn ran(mut self) -> Ran {
+        let status = until("the command ends", SOON * 2, async || self.child.try_wait().unwrap()).await;
+        for (_, thread) in [&mut self.stdout, &mut self.stderr] {
+            std::mem::replace(thread, std::thread::spawn(|| ())).join().unwrap();
+        }
+        let text = |reader: &Reader| reader.0.lock().unwrap().clone();
+        Ran { status: status.code().unwrap(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
 /// Runs it without a terminal and without a proxy.
 pub fn run(mut command: Command) -> Ran {
-    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-        command.env_remove(proxy);
-    }
+    without_surroundings(&mut command);
     let output = command.stdin(Stdio::null()).output().unwrap();
     Ran {
         status: output.status.code().unwrap(),

@@ -181,6 +181,19 @@ fn the_next_step_follows_from_what_holds() {
 }
 
 #[test]
+fn consent_is_asked_for_when_it_is_needed() {
+    let mut spec = spec();
+    spec["grant"] = json!({"authorizationCode": {}});
+    let step = |status: Value| row(&credential(spec.clone(), status), now()).next_step;
+    // The page's address stays in the status.
+    let mut status = ready();
+    status["authorization"] = json!({"url": "https://oauth.example/consent/team-a/calendar"});
+    assert_eq!(step(status.clone()), "Nothing to do.");
+    status["conditions"][0] = condition("Ready", "False", "AuthorizationRequired", "Consent is needed.");
+    assert_eq!(step(status), "Consent is needed.\nTo consent: kubectl oauth --namespace team-a authorize calendar");
+}
+
+#[test]
 fn the_table_has_times_from_now() {
     let cells = |status: Value| row(&credential(spec(), status), now()).cells(now(), false);
     assert_eq!(cells(ready()), ["calendar", "True", "Issued", "in 30m", "in 10m", "calendar-token"]);
