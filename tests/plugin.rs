@@ -19,5 +19,7 @@ mod person;
 mod prune;
 #[path = "plugin/refresh.rs"]
 mod refresh;
+#[path = "plugin/revoke.rs"]
+mod revoke;
 #[path = "plugin/status.rs"]
 mod status;

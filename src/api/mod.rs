@@ -32,7 +32,7 @@ pub use request::{Encoding, Header, Mapping, Method, Parameter, ParameterLocatio
 pub use response::{ExpiryUnit, ResponseEncoding, ResponseSpec, SuccessSpec};
 pub use status::{
     AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, OAuthCredentialStatus,
-    RolloutRestartStatus, SecretStatus,
+    RevocationStatus, RolloutRestartStatus, SecretStatus,
 };
 pub use text::{
     DnsName, DurationOrNever, DurationText, JsonPathText, LongText, NameText, SecretKeyRef, SecretRef, ShortText,
@@ -47,6 +47,8 @@ pub const FIELD_MANAGER: &str = "oauth-operator";
 pub const CREDENTIAL_LABEL: &str = "oauth-operator.dev/credential";
 /// Annotation on a credential: an RFC 3339 time; each new value asks for one refresh.
 pub const REFRESH_REQUESTED_AT: &str = "oauth-operator.dev/refresh-requested-at";
+/// Annotation on a credential: an RFC 3339 time; each new value has what the operator keeps revoked, once.
+pub const REVOKE_REQUESTED_AT: &str = "oauth-operator.dev/revoke-requested-at";
 /// Finalizer of a credential whose tokens are revoked when it is deleted.
 pub const FINALIZER: &str = "oauth-operator.dev/revoke";
 /// Of a ServiceAccount: the audiences, with commas between, for which credentials may have tokens of it.

@@ -82,6 +82,9 @@ pub struct OAuthCredentialStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub last_handled_refresh_request: Option<String>,
+    /// What came of the last request to revoke, which the annotation oauth-operator.dev/revoke-requested-at makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_revocation: Option<RevocationStatus>,
     /// Who consented, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorized_by: Option<AuthorizedBy>,
@@ -192,6 +195,23 @@ pub struct SecretStatus {
     /// The resourceVersion that it was given then.
     #[schemars(length(max = 64))]
     pub resource_version: String,
+}
+
+/// What came of a request to revoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Hash))]
+pub struct RevocationStatus {
+    /// The annotation's value, which isn't obeyed again.
+    #[schemars(length(max = 64))]
+    pub request: String,
+    /// When it was dealt with.
+    #[schemars(with = "super::crd::Time")]
+    pub time: Timestamp,
+    /// Whether what was kept is revoked.
+    pub revoked: bool,
+    /// What happened, and what to do next.
+    #[schemars(length(max = 2048))]
+    pub message: String,
 }
 
 /// Who consented, and when.

@@ -21,7 +21,7 @@ use crate::{
     api::Reason,
     credential::{
         assertion::{Fresh, Unmade},
-        checked::{CertificateSource, Checked, InputKind, InputValues, Revocation},
+        checked::{CertificateSource, Checked, InputKind, InputValues},
         decide::{Exchange, Starts, after_refusal, is_under_way},
         failed::{self, Why},
         legs,
@@ -207,7 +207,7 @@ impl Controller {
             let ended = self.carry_out(attempt, sending).await;
             if let Ended::Issued { .. } = &ended {
                 self.note_working_secret(key, checked, &values, secret, &view.asked_under);
-                if checked.revocation != Revocation::Never {
+                if checked.revokes_on_deletion {
                     self.memory().hold_working_values(key, values.clone());
                 }
             }

@@ -80,6 +80,11 @@ impl Controller {
                 }
                 Err(fault) => return Err(fault),
             }
+            if let Ok(checked) = &prepared.checked
+                && let Some(next) = self.revoke_as_asked(key, &prepared, checked, seat).await?
+            {
+                return Ok(next);
+            }
             let step = match &prepared.checked {
                 Err(problem) => {
                     self.settle(key, &prepared, Outcome::Held(problem.clone()), None).await.map(Step::Done)?

@@ -1,5 +1,5 @@
-//! A credential that is deleted: its tokens are revoked where that was asked for, then it is let go. `credential::revoke` says
-//! what is next; here it is done. Nothing here may hold a credential, and so a namespace, for long.
+//! Tokens are revoked: when a credential is deleted, where that was asked for, or when a person asks for it. `credential::revoke` says
+//! what is next; here it is done. Nothing here may hold a credential that is deleted, and so a namespace, for long.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -24,16 +24,27 @@ use crate::{
         checked::{Checked, InputValues, Revocation},
         failed::Why,
         observed::Problem,
+        record::StateRecord,
+        report::{Outcome, revocation},
         request::{binding, revocation_request, secrets},
-        revoke::{Step, Token, again, step},
+        revoke::{Asked, Step, Token, again, asked, is_final, step},
         rotation::{Event, Write},
     },
-    oauth::{failure::Failure, revocation, transport::Target},
+    oauth::{failure::Failure, revocation as protocol, transport::Target},
     operate::events::EventKind,
 };
 
 /// Writes of the finalizers against other writers of the same object.
 const MOST_TRIES: u32 = 5;
+
+/// Why tokens are revoked, and so what follows.
+#[derive(Clone, Copy)]
+enum Cause<'a> {
+    /// The credential was deleted then, and goes.
+    Deleted(Timestamp),
+    /// A person asked for it, by this value of the annotation.
+    Requested(&'a str),
+}
 
 /// Why tokens were not revoked.
 enum Unrevoked {
@@ -42,11 +53,16 @@ enum Unrevoked {
     Problem(Problem),
 }
 
+/// Names a request's own tries.
+fn under(request: &str) -> String {
+    format!("revoke {request}")
+}
+
 impl Controller {
     /// Sets the finalizer where it is wanted, and takes it off where it no longer is. Says whether it did.
     pub(super) async fn hold(&self, key: &Key, prepared: &Prepared) -> Answer<bool> {
         let Ok(checked) = &prepared.checked else { return Ok(false) };
-        let wanted = checked.revocation != Revocation::Never;
+        let wanted = checked.revokes_on_deletion;
         if wanted == prepared.seen.is_held() {
             return Ok(false);
         }
@@ -82,46 +98,112 @@ impl Controller {
     /// Does what is to be done before a deleted credential may go.
     pub(super) async fn let_go(&self, key: &Key, prepared: &Prepared, seat: &mut Seat) -> Answer<Next> {
         let seen = &prepared.seen;
-        let checked = match &prepared.checked {
+        let cause = Cause::Deleted(seen.deleted.unwrap_or_else(Timestamp::now));
+        match &prepared.checked {
             _ if !seen.is_held() => {
                 self.gate.leave(key);
-                return Ok(Next::At(None));
+                Ok(Next::At(None))
             }
-            Ok(checked) => checked,
-            Err(problem) => return self.give_up(key, prepared, &problem.message).await,
+            Ok(checked) => self.revoke_kept(key, prepared, checked, cause, seat).await,
+            Err(problem) => self.give_up(key, prepared, cause, &problem.message).await,
+        }
+    }
+
+    /// Obeys a person who asks for revocation. None: nobody does.
+    pub(super) async fn revoke_as_asked(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        seat: &mut Seat,
+    ) -> Answer<Option<Next>> {
+        let seen = prepared.seen.clone();
+        let handled = prepared.status.last_revocation.as_ref().map(|last| last.request.as_str());
+        let request = match asked(seen.revoke_requested.as_deref(), handled, seen.created) {
+            Asked::Nothing => return Ok(None),
+            Asked::Refused(request, why) => {
+                return self.not_revoked(key, prepared, request, why.to_owned()).await.map(Some);
+            }
+            Asked::Revoke(request) => request,
         };
+        let tries = self.memory().tries(key).filter(|tries| tries.under == under(request));
+        if let Some(until) = tries.map(|tries| tries.next).filter(|until| *until > Timestamp::now()) {
+            return Ok(Some(Next::At(Some(until))));
+        }
+        let cause = Cause::Requested(request);
+        match &checked.revocation {
+            Revocation::Nowhere(why) => self.give_up(key, prepared, cause, why).await,
+            Revocation::Undiscovered => {
+                self.read_inputs(checked, false).await?;
+                match (self.discover(key, checked), self.look_at_issuer(checked)) {
+                    (false, Some(Look::Failed { again, .. })) => Ok(Next::At(Some(again))),
+                    (true, _) => Ok(Next::Parked(None)),
+                    (false, _) => Ok(Next::Again),
+                }
+            }
+            Revocation::At(_) => self.revoke_kept(key, prepared, checked, cause, seat).await,
+        }
+        .map(Some)
+    }
+
+    async fn revoke_kept(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        checked: &Checked,
+        cause: Cause<'_>,
+        seat: &mut Seat,
+    ) -> Answer<Next> {
         self.read_state(key).await?;
         let Some(held) = self.memory().state(key).cloned() else { return Ok(Next::Again) };
         let record = match &held.content {
             Ok(record) => record.clone(),
-            Err(error) => return self.give_up(key, prepared, &error.to_string()).await,
+            Err(error) => return self.give_up(key, prepared, cause, &error.to_string()).await,
         };
         let Some(values) = self.values_at_hand(key, checked).await? else {
-            return self.give_up(key, prepared, "An input Secret is gone.").await;
+            return self.give_up(key, prepared, cause, "An input Secret is gone.").await;
         };
         let attempt = record.as_ref().and_then(|record| record.intent.as_ref());
         let seen_for = self.memory().intent_seen_for(key, attempt.map(|it| it.attempt.as_str()), BootTime::now());
         let Some(bound) = binding(checked, &values) else {
-            return self.give_up(key, prepared, "An input Secret is gone.").await;
+            return self.give_up(key, prepared, cause, "An input Secret is gone.").await;
         };
         let timeout = self.settings.limits.request_timeout;
         match step(record.as_deref(), &bound, &self.settings.holder, seen_for, timeout, Timestamp::now()) {
-            Step::Release => self.release(key, prepared).await,
+            Step::Nothing => match cause {
+                Cause::Deleted(_) => self.release(key, prepared).await,
+                Cause::Requested(_) => self.give_up(key, prepared, cause, "There is nothing kept.").await,
+            },
             Step::Wait(until) => Ok(Next::At(Some(until))),
             Step::Foreign => {
-                self.give_up(key, prepared, "They belong to another client or server than the spec names.").await
+                let why = "They belong to another client or server than the spec names.";
+                self.give_up(key, prepared, cause, why).await
             }
             Step::Mark(record) => {
                 let replaces = Some(held.resource_version);
                 match self.write_state(key, Write { record: *record, replaces }).await {
-                    Event::WriteRefused(_) => self.give_up(key, prepared, "The state can't be written.").await,
+                    Event::WriteRefused(_) => self.give_up(key, prepared, cause, "The state can't be written.").await,
                     _ => Ok(Next::Again),
                 }
             }
-            Step::Revoke(tokens) => self.revoke_all(key, prepared, checked, &values, &tokens, seat).await,
+            Step::Revoke(tokens) => {
+                let revoked = self.revoke_all(key, prepared, checked, &values, &tokens, cause, seat).await?;
+                match (revoked, cause, record) {
+                    (Some(next), ..) => Ok(next),
+                    (None, Cause::Requested(request), Some(record)) => {
+                        self.forget_tokens(key, prepared, request, &record, held.resource_version).await
+                    }
+                    (None, ..) => {
+                        self.delete_state(key).await?;
+                        self.release(key, prepared).await
+                    }
+                }
+            }
         }
     }
 
+    /// Revokes each of them. None: that is done.
+    #[allow(clippy::too_many_arguments)]
     async fn revoke_all(
         &self,
         key: &Key,
@@ -129,43 +211,101 @@ impl Controller {
         checked: &Checked,
         values: &InputValues,
         tokens: &[Token],
+        cause: Cause<'_>,
         seat: &mut Seat,
-    ) -> Answer<Next> {
-        let deleted = prepared.seen.deleted.unwrap_or_else(Timestamp::now);
+    ) -> Answer<Option<Next>> {
+        let since = match cause {
+            Cause::Deleted(deleted) => deleted,
+            Cause::Requested(_) => Timestamp::now(),
+        };
         let (Revocation::At(endpoint), Some(lane)) = (&checked.revocation, lane(checked, true)) else {
             // The issuer's metadata say where, and this is woken when they have been read.
             let reading = self.discover(key, checked);
             let until = match self.look_at_issuer(checked) {
-                Some(Look::Failed { again: at, .. }) if !reading => again(deleted, None, at).map(|_| at),
-                _ => again(deleted, None, Timestamp::now()),
+                Some(Look::Failed { again: at, .. }) if !reading => again(since, None, at).map(|_| at),
+                _ => again(since, None, Timestamp::now()),
             };
             return match until {
-                Some(until) => Ok(Next::At(Some(until))),
-                None => self.give_up(key, prepared, "The issuer's metadata can't be read.").await,
+                Some(until) => Ok(Some(Next::At(Some(until)))),
+                None => self.give_up(key, prepared, cause, "The issuer's metadata can't be read.").await.map(Some),
             };
         };
-        let Some(_permit) = self.gate.enter(key, &lane, deleted) else { return Ok(Next::Parked(None)) };
+        let Some(_permit) = self.gate.enter(key, &lane, since) else { return Ok(Some(Next::Parked(None))) };
         drop(seat.take());
         for token in tokens {
-            match self.revoke(key, checked, values, endpoint, token).await {
-                Ok(()) => {}
-                Err(Unrevoked::Problem(problem)) => return self.give_up(key, prepared, &problem.message).await,
-                Err(Unrevoked::Failed(Failure::FenceClosed)) => return Ok(Next::Again),
-                Err(Unrevoked::Failed(failure)) => {
-                    let sentence = failure.sentence_about("the revocation endpoint");
-                    return match again(deleted, Some(&failure), Timestamp::now()) {
-                        Some(until) => {
-                            tracing::warn!(credential = %key, "not revoked yet: {sentence}");
-                            Ok(Next::At(Some(until)))
-                        }
-                        None => self.give_up(key, prepared, &format!("It was tried, but {sentence}.")).await,
-                    };
+            let failure = match self.revoke(key, checked, values, endpoint, token).await {
+                Ok(()) => continue,
+                Err(Unrevoked::Problem(problem)) => {
+                    return self.give_up(key, prepared, cause, &problem.message).await.map(Some);
                 }
-            }
+                Err(Unrevoked::Failed(Failure::FenceClosed)) => return Ok(Some(Next::Again)),
+                Err(Unrevoked::Failed(failure)) => failure,
+            };
+            return self.again_later(key, prepared, cause, failure).await.map(Some);
         }
         tracing::info!(credential = %key, tokens = tokens.len(), "revoked");
-        self.delete_state(key).await?;
-        self.release(key, prepared).await
+        Ok(None)
+    }
+
+    /// A token could not be revoked: it is tried again, unless only a person could mend it.
+    async fn again_later(&self, key: &Key, prepared: &Prepared, cause: Cause<'_>, failure: Failure) -> Answer<Next> {
+        let sentence = failure.sentence_about("the revocation endpoint");
+        let until = match cause {
+            Cause::Deleted(deleted) => again(deleted, Some(&failure), Timestamp::now()),
+            Cause::Requested(_) if is_final(&failure) => None,
+            Cause::Requested(request) => Some(self.put_off(key, under(request), &Why::Request(failure))),
+        };
+        let Some(until) = until else {
+            return self.give_up(key, prepared, cause, &format!("It was tried, but {sentence}.")).await;
+        };
+        tracing::warn!(credential = %key, "not revoked yet: {sentence}");
+        match cause {
+            Cause::Deleted(_) => Ok(Next::At(Some(until))),
+            Cause::Requested(_) => {
+                let problem = Problem::stalled(
+                    Reason::AuthorizationRequired,
+                    format!(
+                        "The tokens are to be revoked, as was asked for, and are not refreshed any more. It is tried again, for {sentence}."
+                    ),
+                );
+                self.settle(key, prepared, Outcome::Held(problem), Some(until)).await
+            }
+        }
+    }
+
+    /// What was revoked as asked for is dropped; what is known of it stays, so that it isn't taken up again.
+    async fn forget_tokens(
+        &self,
+        key: &Key,
+        prepared: &Prepared,
+        request: &str,
+        record: &StateRecord,
+        resource_version: String,
+    ) -> Answer<Next> {
+        self.gate.leave(key);
+        self.memory().hold_tries(key, None);
+        let emptied = record.emptied();
+        if emptied != *record {
+            match self.write_state(key, Write { record: emptied, replaces: Some(resource_version) }).await {
+                Event::Written { .. } => {}
+                // Something was saved meanwhile, which is to be revoked too.
+                _ => return Ok(Next::Again),
+            }
+        }
+        let note = "What was kept is revoked, as was asked for.";
+        self.events.send(about(key, &prepared.seen), EventKind::Normal, "Revoked", note.to_owned());
+        self.write_status(key, prepared, |before| revocation(before, request, Ok(()), Timestamp::now())).await?;
+        Ok(Next::Again)
+    }
+
+    /// Says that a request was not obeyed, and isn't any more.
+    async fn not_revoked(&self, key: &Key, prepared: &Prepared, request: &str, note: String) -> Answer<Next> {
+        self.gate.leave(key);
+        self.memory().hold_tries(key, None);
+        tracing::warn!(credential = %key, "not revoked: {note}");
+        self.write_status(key, prepared, |before| revocation(before, request, Err(&note), Timestamp::now())).await?;
+        self.events.send(about(key, &prepared.seen), EventKind::Warning, "NotRevoked", note);
+        Ok(Next::Again)
     }
 
     async fn revoke(
@@ -212,7 +352,7 @@ impl Controller {
             let fence = Fence::close_by(&self.leadership, Moment::now());
             let fence = fence.ok_or(Unrevoked::Failed(Failure::FenceClosed))?;
             let reply = connection.send(request, move |now| fence.is_open(now)).await.map_err(Unrevoked::Failed)?;
-            match revocation::read(&reply) {
+            match protocol::read(&reply) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.doubts_the_client() => refused = Some(failure),
                 Err(failure) => return Err(Unrevoked::Failed(failure)),
@@ -260,8 +400,12 @@ impl Controller {
         }
     }
 
-    /// Lets a credential go whose tokens can't be revoked, and says so.
-    async fn give_up(&self, key: &Key, prepared: &Prepared, why: &str) -> Answer<Next> {
+    /// Says that tokens can't be revoked, and lets a credential go that was deleted.
+    async fn give_up(&self, key: &Key, prepared: &Prepared, cause: Cause<'_>, why: &str) -> Answer<Next> {
+        if let Cause::Requested(request) = cause {
+            let note = format!("The tokens are not revoked. {why} Revoke them at the provider.");
+            return self.not_revoked(key, prepared, request, note).await;
+        }
         let note =
             format!("The tokens are not revoked, and the credential is let go. {why} Revoke them at the provider.");
         tracing::warn!(credential = %key, "{note}");

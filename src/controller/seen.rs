@@ -10,6 +10,7 @@ use crate::{
     api::{
         CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredentialSpec,
         OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderSpec, REFRESH_REQUESTED_AT,
+        REVOKE_REQUESTED_AT,
     },
     credential::fingerprint,
     secrets::metadata,
@@ -27,6 +28,7 @@ pub struct CredentialSeen {
     pub deleted: Option<Timestamp>,
     pub finalizers: Box<[Box<str>]>,
     pub refresh_requested: Option<Box<str>>,
+    pub revoke_requested: Option<Box<str>>,
     spec: Arc<[u8]>,
     status: Box<[u8]>,
     ready: bool,
@@ -38,7 +40,12 @@ pub struct CredentialSeen {
 impl CredentialSeen {
     pub fn of(object: DynamicObject) -> Self {
         let DynamicObject { metadata, data, .. } = object;
-        let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(REFRESH_REQUESTED_AT));
+        // An RFC 3339 time; what is longer can't be one, and would not fit in the status.
+        let requested = |name: &str| -> Option<Box<str>> {
+            let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
+            annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into())
+        };
+        let (refresh_requested, revoke_requested) = (requested(REFRESH_REQUESTED_AT), requested(REVOKE_REQUESTED_AT));
         let bytes = |name: &str| data.get(name).map(Value::to_string).unwrap_or_default().into_bytes();
         let mut seen = Self {
             uid: metadata.uid.unwrap_or_default().into(),
@@ -48,8 +55,8 @@ impl CredentialSeen {
             deleting: metadata.deletion_timestamp.is_some(),
             deleted: metadata.deletion_timestamp.map(|time| time.0),
             finalizers: metadata.finalizers.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
-            // An RFC 3339 time; what is longer can't be one, and would not fit in the status.
-            refresh_requested: annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into()),
+            refresh_requested,
+            revoke_requested,
             spec: bytes("spec").into(),
             status: bytes("status").into(),
             ready: false,
@@ -107,7 +114,10 @@ impl CredentialSeen {
 
     /// Whether `other` asks for anything that this doesn't.
     pub fn asks_other_than(&self, other: &Self) -> bool {
-        !self.same_spec(other) || self.deleting != other.deleting || self.refresh_requested != other.refresh_requested
+        !self.same_spec(other)
+            || self.deleting != other.deleting
+            || self.refresh_requested != other.refresh_requested
+            || self.revoke_requested != other.revoke_requested
     }
 
     /// Whether this is later than `other`: of the same object, or of one that bore its name before.

@@ -327,8 +327,8 @@ pub enum Scopes {
 /// Where tokens are revoked (RFC 7009).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// Not at all.
-    Never,
+    /// They can't be; a sentence that says why.
+    Nowhere(String),
     /// At an endpoint that the issuer's metadata, which haven't been read, name.
     Undiscovered,
     At(Url),
@@ -375,6 +375,8 @@ pub struct Checked {
     pub refresh_sends: RefreshSends,
     /// Where tokens are revoked when the credential is deleted.
     pub revocation: Revocation,
+    /// Whether they are revoked when the credential is deleted.
+    pub revokes_on_deletion: bool,
     /// Where endpoints are to be discovered.
     pub issuer: Option<Issuer>,
     /// The issuer, or the origins of all endpoints that receive a secret.

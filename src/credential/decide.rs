@@ -176,7 +176,9 @@ fn rest(rules: &Rules, seen: &Observed<'_>) -> Option<Plan> {
     if let Some(until) = held_back(seen) {
         return Some(Plan::Rest { until });
     }
-    if wants_token(rules, seen) {
+    // What is being revoked, or is, isn't rested on: somebody is needed.
+    let revoked = matches!(&seen.state, StateSeen::Read(record) if record.revoking.is_some());
+    if revoked || wants_token(rules, seen) {
         return None;
     }
     let due = refresh_at(rules, seen);
@@ -323,7 +325,7 @@ fn exchange(rules: &Rules, seen: &Observed<'_>, fresh: &str) -> Plan {
     if revoked.is_some_and(|record| record.seed_hash.as_ref() == Some(seed_hash) || record.is_spent(seed_hash)) {
         return hold(Problem::stalled(
             Reason::AuthorizationRequired,
-            "The refresh token was being revoked when a credential of this name was deleted. Put a new refresh token into the input Secret.",
+            "What this refresh token brought was being revoked, because that was asked for or a credential of this name was deleted. Put a new refresh token into the input Secret.",
         ));
     }
     let revoked = revoked.map(StateRecord::emptied);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{
     AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, Condition, ConditionStatus,
-    ConditionType, OAuthCredentialStatus, Reason, RolloutRestartStatus, RolloutTarget, SecretStatus,
+    ConditionType, OAuthCredentialStatus, Reason, RevocationStatus, RolloutRestartStatus, RolloutTarget, SecretStatus,
 };
 
 #[cfg(test)]
@@ -21,6 +21,9 @@ mod tests;
 const FIXED_END: &str = "The refresh token dies at status.refreshTokenExpirationTime, and refreshing does not put that off: give a new one before.";
 /// What it says where refreshing would, and didn't come about.
 const NEGLECTED: &str = "The refresh token dies unused at status.refreshTokenExpirationTime: see Refreshed for what keeps it from being used.";
+
+/// What a revocation that was asked for comes to.
+const REVOKED: &str = "What was kept is revoked.";
 
 /// What Refreshed says of a token that is its own refresh credential.
 const REFRESHED_BY_ITSELF: &str = "The last attempt brought an access token. The refresh token expires together with it: a refresh that comes later than status.refreshTokenExpirationTime costs a new authorization, so it is made early.";
@@ -148,6 +151,34 @@ pub fn consent_failed(before: &OAuthCredentialStatus, problem: &Problem, now: Ti
         time: whole_seconds(now),
     };
     status.authorization.get_or_insert_default().last_failure = Some(failure);
+    status
+}
+
+/// The status after a request to revoke: it was done, or a sentence says why not. What was published is of no use from then on.
+pub fn revocation(
+    before: &OAuthCredentialStatus,
+    request: &str,
+    ended: Result<(), &str>,
+    now: Timestamp,
+) -> OAuthCredentialStatus {
+    let now = whole_seconds(now);
+    let mut status = before.clone();
+    status.last_revocation = Some(RevocationStatus {
+        request: request.to_owned(),
+        time: now,
+        revoked: ended.is_ok(),
+        message: ended.err().unwrap_or(REVOKED).to_owned(),
+    });
+    if ended.is_ok() {
+        let ends = |time: Option<Timestamp>| Some(time.map_or(now, |time| time.min(now)));
+        status.expiration_time = status.revision.and_then(|_| ends(status.expiration_time));
+        for token in status.additional_tokens.iter_mut().filter(|token| token.last_refresh_time.is_some()) {
+            token.expiration_time = ends(token.expiration_time);
+        }
+        (status.refresh_token_expiration_time, status.next_refresh_time) = (None, None);
+        (status.failed_attempts, status.last_failure_time, status.failed_inputs_hash) = (None, None, None);
+        status.authorized_by = None;
+    }
     status
 }
 

@@ -1,4 +1,5 @@
-//! Revoking what a state holds when its credential is deleted (RFC 7009): what is done next, and for how long it is tried.
+//! Revoking what a state holds (RFC 7009), when its credential is deleted or a person asks for it: what is done next, and for how
+//! long it is tried.
 //! In this order (rule 9): an attempt that is under way comes to its end, the state is marked, each token is revoked, the
 //! state is deleted, the finalizer goes. Pure.
 
@@ -36,15 +37,39 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// There is nothing to revoke.
-    Release,
+    Nothing,
     /// Another process may be about to save what an attempt brought.
     Wait(Timestamp),
     /// Mark the state.
     Mark(Box<StateRecord>),
-    /// Revoke these, then delete the state.
+    /// Revoke these, then the state is of no use.
     Revoke(Vec<Token>),
     /// The tokens are another server's or client's, and are not sent.
     Foreign,
+}
+
+/// What a person asks for by the annotation oauth-operator.dev/revoke-requested-at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// Nothing that wasn't dealt with.
+    Nothing,
+    Revoke(&'a str),
+    /// A value that isn't obeyed; a sentence that says why.
+    Refused(&'a str, &'static str),
+}
+
+/// Whether a request is new. `handled` is the last one that was dealt with, `created` when the credential was: a manifest that is
+/// applied again, or restored, brings the request of a former life along.
+pub fn asked<'a>(requested: Option<&'a str>, handled: Option<&str>, created: Timestamp) -> Asked<'a> {
+    let Some(request) = requested.filter(|request| handled != Some(*request)) else { return Asked::Nothing };
+    match request.parse::<Timestamp>() {
+        Ok(time) if time >= created => Asked::Revoke(request),
+        Ok(_) => Asked::Refused(
+            request,
+            "The request is older than the credential: it came with a manifest of before. Set the annotation to the present time.",
+        ),
+        Err(_) => Asked::Refused(request, "The annotation's value is to be the present time, as RFC 3339 writes it."),
+    }
 }
 
 /// Decides. `binding` is who the spec names, `intent_seen_for` how long the open intent has stood before this process's eyes.
@@ -56,7 +81,7 @@ pub fn step(
     request_timeout: Duration,
     now: Timestamp,
 ) -> Step {
-    let Some(record) = record else { return Step::Release };
+    let Some(record) = record else { return Step::Nothing };
     if record.binding != *binding {
         return Step::Foreign;
     }
@@ -93,11 +118,13 @@ fn tokens(record: &StateRecord) -> Vec<Token> {
     tokens
 }
 
-/// When to try again after a failure. None: not any more, for it has been tried long enough, or only a person could mend it.
+/// Whether a failure doesn't pass by itself: only a person could mend it.
+pub fn is_final(failure: &Failure) -> bool {
+    failure.class() != Class::Backoff || matches!(failure, Failure::Status(_) | Failure::Redirect)
+}
+
+/// When to try again for a credential that was deleted. None: not any more, for it has been tried long enough, or only a person could mend it.
 pub fn again(deleted: Timestamp, failure: Option<&Failure>, now: Timestamp) -> Option<Timestamp> {
-    let is_final = |failure: &Failure| {
-        failure.class() != Class::Backoff || matches!(failure, Failure::Status(_) | Failure::Redirect)
-    };
     if failure.is_some_and(is_final) {
         return None;
     }

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     api::{
         AdditionalToken, Header, JsonPathText, OAuthCredentialSpec, Parameter, Pkce, Placement, ProviderSpec,
-        RateLimit, Reason, RequestSpec, ResponseSpec, ScopeFormat, SecretKeyRef, SecretSpec, ShortText, SubjectToken,
+        RateLimit, Reason, RequestSpec, ResponseSpec, RevocationPolicy, ScopeFormat, SecretKeyRef, SecretSpec,
+        ShortText, SubjectToken,
     },
     oauth::{
         authorization,
@@ -112,6 +113,7 @@ pub fn validate(
         legs: legs(spec, provider.spec, array, &own)?,
         refresh_sends: refresh_sends(provider.spec.refresh_request.as_ref()),
         revocation,
+        revokes_on_deletion: spec.revocation_policy == RevocationPolicy::OnDelete,
         issuer: endpoints.issuer,
         servers: endpoints.servers,
         ca: endpoints::ca(provider),

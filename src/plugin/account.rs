@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{
         Condition, ConditionStatus, ConditionType, OAuthCredential, OAuthCredentialStatus, ProviderKind, ProviderSpec,
-        Reason,
+        Reason, RevocationStatus,
     },
     credential::references,
     secrets::{state::STATE_TYPE, state_name},
@@ -55,6 +55,8 @@ pub struct Account {
     pub timeline: Vec<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_revocation: Option<RevocationStatus>,
     pub next_step: String,
 }
 
@@ -147,6 +149,7 @@ pub fn account(facts: &Facts, now: Timestamp) -> Account {
         output: output(facts, &namespace, &name, &status),
         timeline: timeline(&status),
         failed_attempts: status.failed_attempts,
+        last_revocation: status.last_revocation.clone(),
         next_step: next_step(credential, &inputs, now),
         inputs,
         namespace,
@@ -248,7 +251,11 @@ fn output(facts: &Facts, namespace: &str, name: &str, status: &OAuthCredentialSt
 
 fn timeline(status: &OAuthCredentialStatus) -> Vec<Moment> {
     let code = status.authorization.as_ref().and_then(|authorization| authorization.expiration_time);
+    let revoked = status.last_revocation.as_ref();
+    let revocation = |obeyed: bool| revoked.filter(|last| last.revoked == obeyed).map(|last| last.time);
     let moments = [
+        (revocation(true), "the tokens that were kept were revoked"),
+        (revocation(false), "a request to revoke was not obeyed"),
         (status.authorized_by.as_ref().map(|by| by.time), "a person consented"),
         (status.last_refresh_time, "the token in the Secret was obtained"),
         (status.last_unchanged_time, "a refresh brought the same token again"),

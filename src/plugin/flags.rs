@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::completion;
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 all is well; 1 it is not (not Ready, not refreshed, no consent, a check failed); 2 the command line is wrong; 3 the \
+Exit status: 0 all is well; 1 it is not (not Ready, not refreshed, no consent, not revoked, a check failed); 2 the command line is wrong; 3 the \
 cluster could not be asked.";
 
 /// Credentials of oauth-operator: see how they are, ask for refreshes, write new ones.
@@ -43,6 +43,8 @@ pub enum Command {
     Authorize(Authorize),
     /// Ask the operator for a new token now
     Refresh(Refresh),
+    /// Have everything revoked that the operator keeps for a credential
+    Revoke(Revoke),
     /// Delete the state Secrets of credentials that are gone
     Prune(Prune),
     /// Whether everything is in order: CRDs, operator, rights, credentials
@@ -133,6 +135,22 @@ pub struct Refresh {
     #[command(flatten)]
     pub everywhere: Everywhere,
     /// Wait until each attempt has ended, and say how
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, requires = "wait")]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The credential
+    #[arg(add = ArgValueCompleter::new(completion::credentials))]
+    pub name: String,
+    /// Revoke without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Wait until it has ended, and say how
     #[arg(long)]
     pub wait: bool,
     /// How long to wait

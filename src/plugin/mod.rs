@@ -30,6 +30,7 @@ mod flags;
 mod new;
 mod prune;
 mod refresh;
+mod revoke;
 mod seen;
 mod status;
 mod text;
@@ -88,6 +89,7 @@ fn carry_out(flags: Flags) -> Result<Verdict, Failure> {
             Command::Status(asked) => status::run(&connection, asked).await,
             Command::Authorize(asked) => authorize::run(&connection, asked).await,
             Command::Refresh(asked) => refresh::run(&connection, asked).await,
+            Command::Revoke(asked) => revoke::run(&connection, asked).await,
             Command::Prune(asked) => prune::run(&connection, asked).await,
             Command::Check(asked) => check::run(&connection, asked).await,
             Command::New(_) | Command::Completion(_) | Command::Complete { .. } => Ok(Verdict::Good),

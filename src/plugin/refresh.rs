@@ -50,7 +50,7 @@ pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Fa
             put(&format!("{title} not asked: {sentence}\n"))?;
             good = false;
         } else {
-            request(connection, &credential, &at).await?;
+            annotate(connection, &credential, REFRESH_REQUESTED_AT, &at).await?;
             put(&format!("{title} refresh requested\n"))?;
             requested.push((title, credential));
         }
@@ -89,9 +89,15 @@ fn futile(credential: &OAuthCredential) -> Option<String> {
     status.next_refresh_time.is_none().then(|| format!("it waits for a person: {}", stalled.message))
 }
 
-async fn request(connection: &Connection, credential: &OAuthCredential, at: &str) -> Result<(), Failure> {
+/// Sets an annotation by which the operator is asked for something.
+pub async fn annotate(
+    connection: &Connection,
+    credential: &OAuthCredential,
+    annotation: &str,
+    at: &str,
+) -> Result<(), Failure> {
     let name = credential.metadata.name.as_deref().unwrap_or_default();
-    let patch = json!({"metadata": {"uid": credential.metadata.uid, "annotations": {REFRESH_REQUESTED_AT: at}}});
+    let patch = json!({"metadata": {"uid": credential.metadata.uid, "annotations": {annotation: at}}});
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let patched = api(connection, credential).patch_metadata(name, &parameters, &Patch::Merge(patch)).await;
     patched.map(drop).map_err(|error| match is_absent(&error) {
@@ -116,29 +122,46 @@ async fn await_outcome(
     at: &str,
     timeout: Duration,
 ) -> Result<(bool, String), Failure> {
-    let name = credential.metadata.name.as_deref().unwrap_or_default();
-    let obeyed = |seen: Option<&OAuthCredential>| {
-        seen.is_none_or(|seen| {
-            let handled = seen.status.as_ref().and_then(|status| status.last_handled_refresh_request.as_deref());
-            handled == Some(at) || futile(seen).is_some()
-        })
+    let obeyed = |seen: &OAuthCredential| {
+        let handled = seen.status.as_ref().and_then(|status| status.last_handled_refresh_request.as_deref());
+        handled == Some(at) || futile(seen).is_some()
     };
+    Ok(match wait_until(connection, credential, timeout, obeyed).await? {
+        Waited::Seen(seen) => outcome(title, seen.as_deref(), at, Timestamp::now()),
+        Waited::InVain(sentence) => (false, format!("{title} {sentence}\n")),
+    })
+}
+
+/// What a wait for the operator came to.
+pub enum Waited {
+    /// The credential as it is now. None: it is gone.
+    Seen(Option<Box<OAuthCredential>>),
+    /// It took too long; a sentence that says what to do.
+    InVain(String),
+}
+
+/// Waits until the credential is as `test` wants it.
+pub async fn wait_until(
+    connection: &Connection,
+    credential: &OAuthCredential,
+    timeout: Duration,
+    test: impl Fn(&OAuthCredential) -> bool,
+) -> Result<Waited, Failure> {
+    let name = credential.metadata.name.as_deref().unwrap_or_default();
+    let obeyed = |seen: Option<&OAuthCredential>| seen.is_none_or(&test);
     let waited = tokio::time::timeout(timeout, await_condition(api(connection, credential), name, obeyed)).await;
     match waited {
-        Ok(Ok(seen)) => Ok(outcome(title, seen.as_ref(), at, Timestamp::now())),
+        Ok(Ok(seen)) => Ok(Waited::Seen(seen.map(Box::new))),
         Ok(Err(wait::Error::ProbeFailed(
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error),
         ))) => Err(Failure::of(format!("watch the OAuthCredential {name}"), error)),
         Ok(Err(error)) => Err(Failure::Unreachable(error.to_string())),
-        Err(_) => {
-            let seconds = timeout.as_secs();
-            let step = format!(
-                "`kubectl oauth status {name}` says how it is, `kubectl oauth check` whether an operator runs."
-            );
-            Ok((false, format!("{title} not obeyed within {seconds} s: {step}\n")))
-        }
+        Err(_) => Ok(Waited::InVain(format!(
+            "not obeyed within {} s: `kubectl oauth status {name}` says how it is, `kubectl oauth check` whether an operator runs.",
+            timeout.as_secs()
+        ))),
     }
 }
 

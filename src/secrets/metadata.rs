@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ObjectMeta;
 
-use super::state::{ATTEMPT, REVISION};
+use super::state::{ATTEMPT, REVISION, REVOKING};
 use crate::{
     api::{CREDENTIAL_LABEL, FIELD_MANAGER},
     credential::{
@@ -32,6 +32,7 @@ pub fn written_under(asked: &AskedUnder, output: &str) -> String {
 pub struct Notes {
     pub lineage: Box<str>,
     pub revision: i64,
+    /// Something is open that the data tell of: an attempt, or a revocation.
     pub open_intent: bool,
     written_under: Box<str>,
     /// The data keys that our last apply still owns, each with a line break behind it; empty if it lost the label or its revision.
@@ -45,7 +46,7 @@ impl Notes {
         Self {
             lineage: text(LINEAGE),
             revision: annotation(REVISION).and_then(|revision| revision.parse().ok()).unwrap_or(0),
-            open_intent: annotation(ATTEMPT).is_some(),
+            open_intent: annotation(ATTEMPT).or(annotation(REVOKING)).is_some(),
             written_under: text(WRITTEN_UNDER),
             owned_keys: owned_keys(metadata.managed_fields.as_deref().unwrap_or_default()).into(),
         }

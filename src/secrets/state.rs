@@ -33,6 +33,8 @@ pub const STATE_TYPE: &str = "oauth-operator.dev/state";
 pub const REVISION: &str = "oauth-operator.dev/revision";
 /// Annotation: the attempt whose intent is open.
 pub const ATTEMPT: &str = "oauth-operator.dev/attempt";
+/// Annotation: what is kept is being revoked, or is, since then.
+pub const REVOKING: &str = "oauth-operator.dev/revoking";
 
 /// Why a state Secret can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +57,9 @@ pub fn write(record: &StateRecord, namespace: &str, name: &str) -> Result<Secret
     let mut annotations = BTreeMap::from([(REVISION.to_owned(), record.revision.to_string())]);
     if let Some(intent) = &record.intent {
         annotations.insert(ATTEMPT.to_owned(), intent.attempt.clone());
+    }
+    if let Some(since) = &record.revoking {
+        annotations.insert(REVOKING.to_owned(), since.to_string());
     }
     let data = [(FORMAT_KEY, ByteString(FORMAT.into())), (STATE_KEY, ByteString(json))];
     Ok(Secret {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use kube::api::DeleteParams;
-use oauth_operator::api::ConditionType;
+use oauth_operator::api::{ConditionType, OAuthCredential, RevocationStatus};
 use serde_json::{Value, json};
 
 use super::manifests::{hover, web};
 use crate::support::standin::{Hover, Standin};
-use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, until};
+use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, throughout, until};
 
 const FINALIZER: &str = "oauth-operator.dev/revoke";
 
@@ -182,4 +182,115 @@ async fn what_is_being_revoked_is_not_taken_up_again() {
     let said = namespace.reason("again", ConditionType::Stalled, "AuthorizationRequired").await;
     assert!(said.message(ConditionType::Stalled).contains("was being revoked"));
     assert!(second.log().await.is_empty());
+}
+
+async fn request(namespace: &Namespace, name: &str, at: &str) {
+    let annotation = json!({"metadata": {"annotations": {"oauth-operator.dev/revoke-requested-at": at}}});
+    namespace.patch_credential(name, &annotation).await;
+}
+
+/// What was said of the request, once it was dealt with.
+async fn dealt_with(namespace: &Namespace, name: &str, at: &str) -> RevocationStatus {
+    let last = |it: &OAuthCredential| it.status.as_ref()?.last_revocation.clone().filter(|last| last.request == at);
+    let credential = namespace.credential_until(name, "the request is dealt with", SOON, |it| last(it).is_some()).await;
+    last(&credential).unwrap()
+}
+
+/// A person asks for it: once for each value, and never by a manifest of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_revoked_when_a_person_asks() {
+    let (namespace, oidc, mut operator) = started("revocation-asked").await;
+    let manifest = discovered("it", &oidc, "").await;
+    namespace.apply(&manifest).await;
+    namespace.ready("it").await;
+    let token = namespace.state("it").await["refreshToken"].as_str().unwrap().to_owned();
+    let at = jiff::Timestamp::now().to_string();
+    request(&namespace, "it", &at).await;
+    let last = dealt_with(&namespace, "it", &at).await;
+    assert!(last.revoked, "{last:?}");
+    let lost = namespace.reason("it", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(!lost.is(ConditionType::Ready) && lost.message(ConditionType::Ready).contains("Put a new refresh token"));
+    assert_eq!(refresh(&oidc, &token).await["error"], "invalid_grant");
+    let state = namespace.state("it").await;
+    assert!(state["refreshToken"].is_null() && state["issued"].is_null() && !state["revoking"].is_null(), "{state}");
+    assert!(namespace.events().await.iter().any(|event| event.reason.as_deref() == Some("Revoked")));
+    assert!(!operator.log().contains(&token));
+
+    // Neither a restart nor a refresh that is asked for takes it up again.
+    let before = oidc.log().await.len();
+    operator.restart().await;
+    namespace.request_refresh("it", "2026-01-01T00:00:00Z").await;
+    throughout("nobody is asked", Duration::from_secs(2), async || {
+        let status = namespace.credential("it").await;
+        let quiet = oidc.log().await.len() == before && !status.is(ConditionType::Ready);
+        (!quiet).then(|| format!("{:?}", status.status))
+    })
+    .await;
+
+    let seed = oidc.seed("web-post").await;
+    namespace.patch_secret("it-input", &json!({"stringData": {"refresh_token": seed}})).await;
+    namespace.ready("it").await;
+    let kept = namespace.state("it").await["refreshToken"].as_str().unwrap().to_owned();
+
+    // The manifest is applied again, annotation and all.
+    let annotated = namespace.credential("it").await.metadata.annotations.unwrap();
+    namespace.delete_credential("it").await;
+    let spec = namespace_free(&manifest, &annotated["oauth-operator.dev/revoke-requested-at"]);
+    until("it is another second", SOON, async || {
+        (jiff::Timestamp::now().as_second() > at.parse::<jiff::Timestamp>().unwrap().as_second()).then_some(())
+    })
+    .await;
+    namespace.try_apply(&spec).await.unwrap();
+    let last = dealt_with(&namespace, "it", &at).await;
+    assert!(!last.revoked && last.message.contains("older than the credential"), "{last:?}");
+    namespace.ready("it").await;
+    assert_eq!(namespace.state("it").await["refreshToken"].as_str(), Some(kept.as_str()));
+}
+
+/// The credential of a manifest alone, with the annotation.
+fn namespace_free(manifest: &str, at: &str) -> String {
+    let credential = manifest.split("---").find(|document| document.contains("kind: OAuthCredential")).unwrap();
+    let annotated = format!("metadata: {{annotations: {{oauth-operator.dev/revoke-requested-at: \"{at}\"}}, ");
+    credential.replace("metadata: {", &annotated)
+}
+
+/// Without an endpoint nothing changes; a server that is down is tried again, and its tokens aren't used meanwhile; one that refuses isn't.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_can_not_be_obeyed_is_told_of() {
+    let (namespace, mut oidc, operator) = started("revocation-told").await;
+    let standin = Standin::start(Hover::default()).await;
+    namespace.apply(&hover("nowhere", &standin, "")).await;
+    let given = format!("token: \"{}\"", standin.token_url());
+    let revocation = format!("{given}, revocation: \"{}/nowhere\"", standin.url());
+    namespace.apply(&hover("refusing", &standin, "").replace(&given, &revocation)).await;
+    namespace.apply(&discovered("down", &oidc, "").await).await;
+    for name in ["nowhere", "refusing", "down"] {
+        namespace.ready(name).await;
+    }
+    let at = jiff::Timestamp::now().to_string();
+    request(&namespace, "nowhere", &at).await;
+    let last = dealt_with(&namespace, "nowhere", &at).await;
+    assert!(!last.revoked && last.message.contains("set endpoints.revocation"), "{last:?}");
+    let still = namespace.credential("nowhere").await;
+    assert!(still.is(ConditionType::Ready) && !still.is(ConditionType::Stalled));
+    namespace.request_refresh("nowhere", "2026-01-01T00:00:00Z").await;
+    namespace.revision("nowhere", 2, SOON).await;
+
+    request(&namespace, "refusing", &at).await;
+    let last = dealt_with(&namespace, "refusing", &at).await;
+    assert!(!last.revoked && last.message.contains("Revoke them at the provider"), "{last:?}");
+    let stalled = namespace.reason("refusing", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(stalled.is(ConditionType::Ready), "its token wasn't revoked");
+    assert_eq!(standin.replays(), 0);
+
+    request(&namespace, "nowhere", "now").await;
+    assert!(dealt_with(&namespace, "nowhere", "now").await.message.contains("RFC 3339"));
+
+    oidc.stop();
+    request(&namespace, "down", &at).await;
+    let stalled = namespace.reason("down", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(stalled.is(ConditionType::Ready) && stalled.message(ConditionType::Stalled).contains("It is tried again"));
+    until("it was tried twice", SOON, async || (operator.log().matches("not revoked yet").count() >= 2).then_some(()))
+        .await;
+    assert!(namespace.status("down").await.last_revocation.is_none());
 }

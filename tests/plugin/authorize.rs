@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::person::{Person, Ran, Running};
 use crate::support::browser::{Browser, at_the_provider};
 use crate::support::standin::{Hover, Standin};
-use crate::support::{Cluster, Namespace, Oidc, Operator, SOON, free_port, until};
+use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, free_port, until};
 
 const TITLE: &str = "oauthcredential.oauth-operator.dev/calendar";
 
@@ -133,6 +133,17 @@ async fn a_consent_at_the_operators_pages() {
     let ran = running.ran().await;
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.status, &told["subject"]), (0, &json!("another")), "{told}");
+
+    // Revoked, and given anew.
+    person.runs(&["revoke", "calendar", "--yes", "--wait"]).ended(0);
+    let lost = stage.namespace.reason("calendar", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(!lost.is(ConditionType::Ready) && lost.status.unwrap().authorized_by.is_none());
+    let told = person.runs(&["status", "calendar"]).ended(1);
+    assert!(told.contains("To consent: kubectl oauth --namespace authorize authorize calendar"), "{told}");
+    let mut running = person.begins(&["authorize", "calendar"]);
+    consents(&running.line("http://").await, "another", true).await;
+    running.ran().await.ended(0);
+    assert_eq!(stage.oidc.replays().await, 0);
 }
 
 /// Nobody finishes: what was begun is taken away.
@@ -369,6 +380,12 @@ spec:
     assert!(said.contains(&format!("{TITLE} authorized by robot: Ready")), "{said}");
     let said = person.runs(&["authorize", "calendar"]).ended(0);
     assert!(said.contains("authorized by robot already: Ready"), "{said}");
+
+    person.runs(&["revoke", "calendar", "--yes", "--wait"]).ended(0);
+    let mut running = person.begins(&["authorize", "calendar"]);
+    at_the_provider(&told(&mut running).await, "another", true).await;
+    let said = running.ran().await.ended(0);
+    assert!(said.contains(&format!("{TITLE} authorized by another: Ready")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

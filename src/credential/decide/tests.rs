@@ -258,6 +258,8 @@ fn what_is_being_revoked_is_not_adopted() {
         })
     };
     assert_eq!(revoking().says(), "AuthorizationRequired None true");
+    // Its token may be good for long: that isn't waited for.
+    assert_eq!(case().with(|c| c.record().revoking = Some(at(1500))).says(), "AuthorizationRequired None true");
     assert_eq!(revoking().with(|c| c.seed = "s").says(), "s of new after 3");
     let base = |case: Case| match case.plan() {
         Plan::Exchange(Exchange { base: Some(base), .. }) => base,

@@ -344,3 +344,35 @@ fn a_refresh_token_that_dies_with_its_access_token_is_told_of() {
     };
     assert_eq!([said(None), said(Some(4600)), said(Some(9000))], [false, true, false]);
 }
+
+#[test]
+fn what_was_published_ends_with_its_revocation() {
+    let before = OAuthCredentialStatus {
+        authorized_by: Some(AuthorizedBy { subject: None, time: at(1000) }),
+        refresh_token_expiration_time: Some(at(9000)),
+        additional_tokens: vec![
+            AdditionalTokenStatus { name: "had".into(), last_refresh_time: Some(at(1000)), ..Default::default() },
+            AdditionalTokenStatus { name: "never".into(), ..AdditionalTokenStatus::default() },
+        ],
+        ..fresh()
+    };
+    let revoked = revocation(&before, "r", Ok(()), at(1500));
+    let last = revoked.last_revocation.clone().unwrap();
+    assert_eq!((last.request.as_str(), last.revoked, last.time), ("r", true, at(1500)));
+    assert_eq!((revoked.expiration_time, revoked.next_refresh_time), (Some(at(1500)), None));
+    assert_eq!((revoked.refresh_token_expiration_time, &revoked.authorized_by), (None, &None));
+    let ends = revoked.additional_tokens.iter().map(|token| token.expiration_time);
+    assert_eq!(ends.collect::<Vec<_>>(), [Some(at(1500)), None]);
+    assert_eq!(revoked.revision, before.revision, "revisions never go back");
+    let lost = status(&revoked, &pass(1501, Outcome::Held(Problem::stalled(Reason::AuthorizationRequired, "Do it."))));
+    assert_eq!(find(&lost, Ready).unwrap().reason, "AuthorizationRequired");
+    assert_eq!(find(&lost, Ready).unwrap().status, ConditionStatus::False);
+
+    // What had expired before stays so, and what never was published has no end.
+    assert_eq!(revocation(&before, "r", Ok(()), at(3000)).expiration_time, Some(at(2000)));
+    assert_eq!(revocation(&OAuthCredentialStatus::default(), "r", Ok(()), at(3000)).expiration_time, None);
+    let failed = revocation(&before, "r", Err("Why not."), at(1500));
+    let last = failed.last_revocation.clone().unwrap();
+    assert_eq!((last.revoked, last.message.as_str()), (false, "Why not."));
+    assert_eq!(OAuthCredentialStatus { last_revocation: None, ..failed }, before, "nothing else changes");
+}

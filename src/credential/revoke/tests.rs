@@ -52,7 +52,7 @@ fn next(record: Option<&StateRecord>, seen_for: u64) -> Step {
 
 #[test]
 fn the_state_is_marked_before_anything_is_sent() {
-    assert_eq!(next(None, 0), Step::Release);
+    assert_eq!(next(None, 0), Step::Nothing);
     let Step::Mark(marked) = next(Some(&record()), 0) else { panic!() };
     assert_eq!(marked.revoking, Some(at(1000)));
     let Step::Revoke(tokens) = next(Some(&marked), 0) else { panic!() };
@@ -102,4 +102,20 @@ fn it_is_tried_for_a_while_and_not_for_ever() {
     assert_eq!(wait(0, Some(&refused)), None, "nobody is going to mend the client of a credential that goes");
     assert_eq!(wait(0, Some(&Failure::Status(404))), None);
     assert_eq!(wait(0, None), Some(5), "the issuer can't be read, say");
+}
+
+#[test]
+fn a_request_is_obeyed_once_and_not_in_another_life() {
+    let created = "2026-01-01T00:00:10Z".parse().unwrap();
+    let ask = |requested: &'static str, handled| asked(Some(requested), handled, created);
+    assert_eq!(asked(None, Some("x"), created), Asked::Nothing);
+    let request = "2026-01-01T00:00:10Z";
+    assert_eq!(ask(request, None), Asked::Revoke(request));
+    assert_eq!(ask(request, Some(request)), Asked::Nothing);
+    assert_eq!(ask("2026-01-02T00:00:00.5+01:00", Some(request)), Asked::Revoke("2026-01-02T00:00:00.5+01:00"));
+    for (refused, why) in [("2026-01-01T00:00:09Z", "older than the credential"), ("now", "RFC 3339")] {
+        let Asked::Refused(request, sentence) = ask(refused, None) else { panic!("{refused}") };
+        assert!(request == refused && sentence.contains(why), "{sentence}");
+        assert_eq!(ask(refused, Some(refused)), Asked::Nothing);
+    }
 }

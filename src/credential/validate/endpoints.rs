@@ -62,16 +62,14 @@ pub(super) fn endpoints(spec: &OAuthCredentialSpec, provider: &GivenProvider<'_>
     })
 }
 
-/// Where tokens are revoked. They are sent to nobody but whom they came from.
+/// Where tokens are revoked, which the policy may want to know for certain. They are sent to nobody but whom they came from.
 pub(super) fn revocation(
     spec: &OAuthCredentialSpec,
     provider: &GivenProvider<'_>,
     endpoints: &Endpoints,
     grant: &Grant,
 ) -> Checks<Revocation> {
-    if spec.revocation_policy == RevocationPolicy::Never {
-        return Ok(Revocation::Never);
-    }
+    let wanted = spec.revocation_policy == RevocationPolicy::OnDelete;
     let keeps = matches!(
         grant,
         Grant::RefreshToken { .. }
@@ -79,35 +77,44 @@ pub(super) fn revocation(
             | Grant::AuthorizationCode { .. }
             | Grant::DeviceCode { .. }
     );
-    if !keeps {
+    if !keeps && wanted {
         return Err(invalid(
             "revocationPolicy OnDelete revokes what the operator keeps, and for this grant it keeps nothing: leave it out.",
         ));
     }
+    if !keeps {
+        return Ok(Revocation::Nowhere("For this grant the operator keeps nothing.".to_owned()));
+    }
+    match (revocation_endpoint(provider, endpoints), wanted) {
+        (Ok(revocation), _) => Ok(revocation),
+        (Err(why), true) => Err(invalid(format!("{why}, or leave out revocationPolicy."))),
+        (Err(why), false) => Ok(Revocation::Nowhere(format!("{why}."))),
+    }
+}
+
+/// A sentence without its end, where there is none.
+fn revocation_endpoint(provider: &GivenProvider<'_>, endpoints: &Endpoints) -> Result<Revocation, String> {
     if let Some(url) = given(provider, |endpoints| endpoints.revocation.as_deref()) {
-        let url = Url::parse(url).map_err(|error| {
-            invalid(format!("The revocation endpoint is not a URL ({error}): correct endpoints.revocation."))
-        })?;
+        let url = Url::parse(url)
+            .map_err(|error| format!("The revocation endpoint is not a URL ({error}): correct endpoints.revocation"))?;
         let origins = [&endpoints.token, &endpoints.refresh].into_iter().flatten().map(|url| url.origin());
         return match endpoints.token.is_none() || origins.into_iter().any(|origin| origin == url.origin()) {
             true => Ok(Revocation::At(url)),
-            false => Err(invalid(
-                "endpoints.revocation is at another origin than the token endpoint, and tokens are sent to no other: correct it, or leave out revocationPolicy.",
-            )),
+            false => Err(
+                "endpoints.revocation is at another origin than the token endpoint, and tokens are sent to no other: correct it".to_owned(),
+            ),
         };
     }
     if endpoints.issuer.is_none() {
-        return Err(invalid(
-            "revocationPolicy OnDelete needs a revocation endpoint: set endpoints.revocation, or leave it out.",
-        ));
+        return Err("Revocation needs an endpoint: set endpoints.revocation".to_owned());
     }
     match provider.metadata.as_deref() {
         None => Ok(Revocation::Undiscovered),
         Some(metadata) => {
             let url = if endpoints.mutual { &metadata.mtls_revocation } else { &metadata.revocation };
-            url.clone().map(Revocation::At).ok_or_else(|| {
-                invalid("The issuer's metadata name no revocation endpoint: set endpoints.revocation, or leave out revocationPolicy.")
-            })
+            url.clone()
+                .map(Revocation::At)
+                .ok_or_else(|| "The issuer's metadata name no revocation endpoint: set endpoints.revocation".to_owned())
         }
     }
 }

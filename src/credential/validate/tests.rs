@@ -454,11 +454,27 @@ fn tokens_are_revoked_at_their_own_server() {
         assert_eq!(check(spec.clone(), endpoints(url)).unwrap().revocation, at(url));
     }
     let never = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
-    assert_eq!(check(never, endpoints("https://id.example/revoke")).unwrap().revocation, Revocation::Never);
+    let never = check(never, endpoints("https://id.example/revoke")).unwrap();
+    assert!(
+        !never.revokes_on_deletion && never.revocation == at("https://id.example/revoke"),
+        "a person may ask for it"
+    );
+    for (provider, why) in
+        [(endpoints("https://other.example/revoke"), "another origin"), (json!({}), "set endpoints.revocation.")]
+    {
+        let asked = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
+        let Revocation::Nowhere(sentence) = check(asked, provider).unwrap().revocation else { panic!("{why}") };
+        assert!(sentence.contains(why) && !sentence.contains("revocationPolicy"), "{sentence}");
+    }
+    let client = check(json!({}), json!({})).unwrap().revocation;
+    assert_eq!(client, Revocation::Nowhere("For this grant the operator keeps nothing.".to_owned()));
     let issuer = json!({"issuer": "https://id.example", "endpoints": null});
     assert_eq!(check(spec.clone(), issuer).unwrap().revocation, Revocation::Undiscovered);
     assert!(refusal(spec.clone(), endpoints("https://other.example/revoke")).contains("sent to no other"));
-    assert!(refusal(spec.clone(), json!({})).contains("needs a revocation endpoint"));
+    assert!(
+        refusal(spec.clone(), json!({}))
+            .contains("Revocation needs an endpoint: set endpoints.revocation, or leave out")
+    );
     assert!(refusal(json!({"revocationPolicy": "OnDelete"}), json!({})).contains("keeps nothing"));
 
     let checked = check(spec, endpoints("https://id.example/revoke")).unwrap();

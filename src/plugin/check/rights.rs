@@ -102,6 +102,7 @@ pub fn of_commands(namespace: Option<&str>) -> Vec<(&'static str, Right)> {
         ("status", "get", "", "secrets"),
         ("refresh", "patch", ours, "oauthcredentials"),
         ("refresh --wait", "watch", ours, "oauthcredentials"),
+        ("revoke", "patch", ours, "oauthcredentials"),
         ("authorize", "create", "", "secrets"),
         ("authorize", "get", "", "secrets"),
         ("authorize", "delete", "", "secrets"),

@@ -84,4 +84,7 @@ fn annotations_that_are_gone_or_wrong() {
     wrong.annotations.as_mut().unwrap().extend([(REVISION.into(), "x".into()), (ATTEMPT.into(), "a".into())]);
     let notes = Notes::of(&wrong);
     assert_eq!((notes.revision, notes.open_intent), (0, true));
+    let mut revoked = metadata(Vec::new());
+    revoked.annotations.as_mut().unwrap().extend([(REVOKING.into(), "2026-01-01T00:00:00Z".into())]);
+    assert!(Notes::of(&revoked).open_intent, "it is read before anything is done");
 }

@@ -98,6 +98,7 @@ proptest! {
         let annotations = secret.metadata.annotations.clone().unwrap();
         prop_assert_eq!(&annotations[REVISION], &record.revision.to_string());
         prop_assert_eq!(annotations.get(ATTEMPT), record.intent.as_ref().map(|intent| &intent.attempt));
+        prop_assert_eq!(annotations.contains_key(REVOKING), record.revoking.is_some());
         prop_assert_eq!(read(secret), Ok(record));
     }
 
