@@ -7,6 +7,7 @@ use oauth_operator::api::{ConditionType, OAuthCredential, RevocationStatus};
 use serde_json::{Value, json};
 
 use super::manifests::{hover, web};
+use crate::support::proxy::{Fault, Proxy, Write};
 use crate::support::standin::{Hover, Standin};
 use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, throughout, until};
 
@@ -235,7 +236,7 @@ async fn what_is_kept_is_revoked_when_a_person_asks() {
     // The manifest is applied again, annotation and all.
     let annotated = namespace.credential("it").await.metadata.annotations.unwrap();
     namespace.delete_credential("it").await;
-    let spec = namespace_free(&manifest, &annotated["oauth-operator.dev/revoke-requested-at"]);
+    let spec = credential_alone(&manifest, &annotated["oauth-operator.dev/revoke-requested-at"]);
     until("it is another second", SOON, async || {
         (jiff::Timestamp::now().as_second() > at.parse::<jiff::Timestamp>().unwrap().as_second()).then_some(())
     })
@@ -248,7 +249,7 @@ async fn what_is_kept_is_revoked_when_a_person_asks() {
 }
 
 /// The credential of a manifest alone, with the annotation.
-fn namespace_free(manifest: &str, at: &str) -> String {
+fn credential_alone(manifest: &str, at: &str) -> String {
     let credential = manifest.split("---").find(|document| document.contains("kind: OAuthCredential")).unwrap();
     let annotated = format!("metadata: {{annotations: {{oauth-operator.dev/revoke-requested-at: \"{at}\"}}, ");
     credential.replace("metadata: {", &annotated)
@@ -293,4 +294,32 @@ async fn a_request_that_can_not_be_obeyed_is_told_of() {
     until("it was tried twice", SOON, async || (operator.log().matches("not revoked yet").count() >= 2).then_some(()))
         .await;
     assert!(namespace.status("down").await.last_revocation.is_none());
+}
+
+/// The operator dies with the state marked, and again when the server has revoked and nothing says so: it is done once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_outlives_the_operator() {
+    let cluster = Cluster::shared().await;
+    let namespace = cluster.namespace("revocation-killed").await;
+    let (oidc, proxy) = (Oidc::start(&[]).await, Proxy::start(cluster).await);
+    let mut operator = Operator::behind(&proxy, &namespace, &["--allow-insecure-http"]).await;
+    namespace.apply(&discovered("it", &oidc, "").await).await;
+    namespace.ready("it").await;
+    let token = namespace.state("it").await["refreshToken"].as_str().unwrap().to_owned();
+
+    proxy.spoil("it", Write::State, Fault::StallAfter);
+    let at = jiff::Timestamp::now().to_string();
+    request(&namespace, "it", &at).await;
+    proxy.caught().await;
+    assert!(!namespace.state("it").await["revoking"].is_null(), "marked before it is sent");
+    proxy.spoil("it", Write::State, Fault::StallBefore);
+    operator.restart().await;
+    proxy.caught().await;
+    assert_eq!(refresh(&oidc, &token).await["error"], "invalid_grant");
+    assert_eq!(namespace.state("it").await["refreshToken"].as_str(), Some(token.as_str()), "nothing says so");
+    operator.restart().await;
+    assert!(dealt_with(&namespace, "it", &at).await.revoked);
+    let lost = namespace.reason("it", ConditionType::Stalled, "AuthorizationRequired").await;
+    assert!(!lost.is(ConditionType::Ready));
+    assert!(namespace.state("it").await["refreshToken"].is_null());
 }

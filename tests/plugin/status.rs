@@ -159,6 +159,7 @@ async fn no_command_shows_a_secret() {
         &["status", "-A"],
         &["refresh", "calendar", "--wait"],
         &["refresh", "--all", "--wait"],
+        &["revoke", "calendar", "--yes", "--wait"],
         &["prune", "--dry-run"],
         &[&["check", "-o", "json"][..], &operator].concat(),
         &[&["check"][..], &operator].concat(),
@@ -170,6 +171,7 @@ async fn no_command_shows_a_secret() {
     }
     secrets.extend(secret_values(&namespace).await);
     assert!(said.contains("calendar-oauth-state") && said.contains("refreshed: the token expires"), "{said}");
+    assert!(said.contains("not revoked: The tokens are not revoked."), "{said}");
     for secret in secrets {
         assert!(!said.contains(&secret), "a secret is shown:\n{said}");
     }
