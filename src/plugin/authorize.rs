@@ -47,7 +47,7 @@ pub async fn run(connection: &Connection, asked: &Authorize) -> Result<Verdict, 
     let deadline = Instant::now() + asked.timeout;
     let stop = Shutdown::on_signal().map_err(Failure::Output)?;
     let credential = status::credential(connection, &asked.name).await?;
-    let title = title(&credential, false);
+    let title = title(&credential);
     let credential = tokio::select! {
         seen = observed(connection, credential) => seen?,
         ended = give_up(deadline, &stop) => return finish(asked, &title, &Outcome::of(connection, asked, None, ended)),

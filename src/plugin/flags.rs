@@ -140,6 +140,9 @@ pub struct Refresh {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, requires = "wait")]
     pub timeout: Duration,
+    /// For programs: what came of it
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +159,9 @@ pub struct Revoke {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, requires = "wait")]
     pub timeout: Duration,
+    /// For programs: what came of it
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use kube::{
         watcher,
     },
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -19,11 +20,14 @@ use super::{
     account::holds,
     connection::{Connection, FIELD_MANAGER},
     failure::{Failure, is_absent},
-    flags::Refresh,
-    put, status,
+    flags::{Format, Refresh},
+    put, put_as, status,
     text::relative,
 };
 use crate::api::{ConditionType, OAuthCredential, REFRESH_REQUESTED_AT};
+
+/// As kubectl names our kind.
+const KIND: &str = "oauthcredential.oauth-operator.dev";
 
 /// Asks for a new token of each credential that is meant.
 pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Failure> {
@@ -37,45 +41,78 @@ pub async fn run(connection: &Connection, asked: &Refresh) -> Result<Verdict, Fa
         }
     };
     if credentials.is_empty() {
-        put("No OAuthCredential is meant: nothing was asked for.\n")?;
+        match asked.output {
+            Some(format) => put_as(format, &[(); 0])?,
+            None => put("No OAuthCredential is meant: nothing was asked for.\n")?,
+        }
         return Ok(Verdict::Good);
     }
     // With fractions, so that two requests within a second are two.
     let at = Timestamp::now().to_string();
-    let mut requested = Vec::new();
-    let mut good = true;
+    let (mut told, mut requested) = (Vec::new(), Vec::new());
     for credential in credentials {
-        let title = title(&credential, asked.everywhere.all_namespaces);
-        if let Some(sentence) = futile(&credential) {
-            put(&format!("{title} not asked: {sentence}\n"))?;
-            good = false;
-        } else {
+        let futile = futile(&credential);
+        if futile.is_none() {
             annotate(connection, &credential, REFRESH_REQUESTED_AT, &at).await?;
-            put(&format!("{title} refresh requested\n"))?;
-            requested.push((title, credential));
+        }
+        let message = futile.as_ref().map_or_else(|| "refresh requested".to_owned(), |why| format!("not asked: {why}"));
+        let answer = Answer::new(&credential, futile.is_none(), message);
+        answer.say(asked.output, asked.everywhere.all_namespaces)?;
+        told.push(answer);
+        if futile.is_none() {
+            requested.push((told.len() - 1, credential));
         }
     }
     if asked.wait {
         let waiting = requested
             .iter()
-            .map(|(title, credential)| await_outcome(connection, title, credential, &at, asked.timeout));
-        for outcome in join_all(waiting).await {
-            let (succeeded, line) = outcome?;
-            put(&line)?;
-            good &= succeeded;
+            .map(async |(_, credential)| await_outcome(connection, credential, &at, asked.timeout).await);
+        for ((index, _), outcome) in requested.iter().zip(join_all(waiting).await) {
+            let (succeeded, message) = outcome?;
+            let answer = &mut told[*index];
+            (answer.succeeded, answer.message) = (Some(succeeded), message);
+            answer.say(asked.output, asked.everywhere.all_namespaces)?;
         }
     }
-    Ok(Verdict::of(good))
+    if let Some(format) = asked.output {
+        put_as(format, &told)?;
+    }
+    Ok(Verdict::of(told.iter().all(|answer| answer.requested && answer.succeeded != Some(false))))
+}
+
+/// What is told of a credential of which something was asked. Its fields are what `-o json` shows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub namespace: String,
+    pub name: String,
+    /// Whether the operator was asked.
+    pub requested: bool,
+    /// Whether it did what was asked, where that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<bool>,
+    pub message: String,
+}
+
+impl Answer {
+    pub fn new(credential: &OAuthCredential, requested: bool, message: String) -> Self {
+        let name = credential.metadata.name.clone().unwrap_or_default();
+        Self { namespace: namespace(credential), name, requested, succeeded: None, message }
+    }
+
+    /// Says it, unless it is said in a program's form at the end.
+    pub fn say(&self, format: Option<Format>, with_namespace: bool) -> Result<(), Failure> {
+        let place = if with_namespace { format!("{} ", self.namespace) } else { String::new() };
+        match format {
+            Some(_) => Ok(()),
+            None => put(&format!("{place}{KIND}/{} {}\n", self.name, self.message)),
+        }
+    }
 }
 
 /// As kubectl names objects.
-pub fn title(credential: &OAuthCredential, with_namespace: bool) -> String {
-    let name = credential.metadata.name.as_deref().unwrap_or_default();
-    let title = format!("oauthcredential.oauth-operator.dev/{name}");
-    match (&credential.metadata.namespace, with_namespace) {
-        (Some(namespace), true) => format!("{namespace} {title}"),
-        _ => title,
-    }
+pub fn title(credential: &OAuthCredential) -> String {
+    format!("{KIND}/{}", credential.metadata.name.as_deref().unwrap_or_default())
 }
 
 /// Why it would be of no use to ask.
@@ -117,7 +154,6 @@ fn api(connection: &Connection, credential: &OAuthCredential) -> Api<OAuthCreden
 /// Waits until the request was obeyed, and says how the attempt ended.
 async fn await_outcome(
     connection: &Connection,
-    title: &str,
     credential: &OAuthCredential,
     at: &str,
     timeout: Duration,
@@ -127,8 +163,8 @@ async fn await_outcome(
         handled == Some(at) || futile(seen).is_some()
     };
     Ok(match wait_until(connection, credential, timeout, obeyed).await? {
-        Waited::Seen(seen) => outcome(title, seen.as_deref(), at, Timestamp::now()),
-        Waited::InVain(sentence) => (false, format!("{title} {sentence}\n")),
+        Waited::Seen(seen) => outcome(seen.as_deref(), at, Timestamp::now()),
+        Waited::InVain(sentence) => (false, sentence),
     })
 }
 
@@ -165,9 +201,9 @@ pub async fn wait_until(
     }
 }
 
-/// Whether the attempt brought a token, and a line that says so.
-fn outcome(title: &str, seen: Option<&OAuthCredential>, at: &str, now: Timestamp) -> (bool, String) {
-    let Some(seen) = seen else { return (false, format!("{title} is gone\n")) };
+/// Whether the attempt brought a token, and a sentence that says so.
+fn outcome(seen: Option<&OAuthCredential>, at: &str, now: Timestamp) -> (bool, String) {
+    let Some(seen) = seen else { return (false, "is gone".to_owned()) };
     let status = seen.status.clone().unwrap_or_default();
     let refreshed = status.condition(ConditionType::Refreshed);
     let obeyed = status.last_handled_refresh_request.as_deref() == Some(at);
@@ -176,14 +212,12 @@ fn outcome(title: &str, seen: Option<&OAuthCredential>, at: &str, now: Timestamp
             let expires = status.expiration_time;
             let expires =
                 expires.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", relative(at, now)));
-            (true, format!("{title} refreshed: the token {expires}\n"))
+            (true, format!("refreshed: the token {expires}"))
         }
-        Some(refreshed) if obeyed => {
-            (false, format!("{title} not refreshed: {}: {}\n", refreshed.reason, refreshed.message))
-        }
+        Some(refreshed) if obeyed => (false, format!("not refreshed: {}: {}", refreshed.reason, refreshed.message)),
         _ => {
             let why = futile(seen).unwrap_or_else(|| "it was not tried.".to_owned());
-            (false, format!("{title} not refreshed: {why}\n"))
+            (false, format!("not refreshed: {why}"))
         }
     }
 }
@@ -219,20 +253,20 @@ mod tests {
     #[test]
     fn the_outcome_is_that_of_the_attempt_that_was_asked_for() {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let said = |status: &str| outcome("a", Some(&credential("", status)), "t", now);
+        let said = |status: &str| outcome(Some(&credential("", status)), "t", now);
         let (good, bad) = (condition("Refreshed", "True", "Issued"), condition("Refreshed", "False", "InvalidClient"));
         assert_eq!(
             said(&format!(
                 "{{conditions: [{good}], lastHandledRefreshRequest: t, expirationTime: '2026-01-01T01:00:00Z'}}"
             )),
-            (true, "a refreshed: the token expires in 60m\n".to_owned())
+            (true, "refreshed: the token expires in 60m".to_owned())
         );
         assert_eq!(
             said(&format!("{{conditions: [{bad}], lastHandledRefreshRequest: t}}")),
-            (false, "a not refreshed: InvalidClient: Do this.\n".to_owned())
+            (false, "not refreshed: InvalidClient: Do this.".to_owned())
         );
         // A former success isn't this one's.
         assert!(!said(&format!("{{conditions: [{good}], lastHandledRefreshRequest: s}}")).0);
-        assert_eq!(outcome("a", None, "t", now), (false, "a is gone\n".to_owned()));
+        assert_eq!(outcome(None, "t", now), (false, "is gone".to_owned()));
     }
 }

@@ -8,19 +8,18 @@ use super::{
     connection::Connection,
     failure::Failure,
     flags::Revoke,
-    put,
-    refresh::{Waited, annotate, title, wait_until},
-    status,
+    put_as,
+    refresh::{Answer, Waited, annotate, wait_until},
+    status, tell,
 };
 use crate::api::{OAuthCredential, REVOKE_REQUESTED_AT};
 
 /// Asks for revocation, once the person agrees.
 pub async fn run(connection: &Connection, asked: &Revoke) -> Result<Verdict, Failure> {
     let credential = status::credential(connection, &asked.name).await?;
-    let title = title(&credential, false);
     if keeps_nothing(&credential) {
-        put(&format!("{title} not asked: for its grant nothing is kept that could be revoked.\n"))?;
-        return Ok(Verdict::Bad);
+        let why = "not asked: for its grant nothing is kept that could be revoked.";
+        return finish(asked, &Answer::new(&credential, false, why.to_owned()));
     }
     let question = format!(
         "Revoke the tokens of {} in namespace {}? {}",
@@ -29,17 +28,18 @@ pub async fn run(connection: &Connection, asked: &Revoke) -> Result<Verdict, Fai
         consequence(&credential)
     );
     if !asked.yes && !confirm(&question)? {
-        put("Nothing was revoked.\n")?;
+        tell("Nothing was revoked.\n")?;
         return Ok(Verdict::Good);
     }
     let at = Timestamp::now().to_string();
     annotate(connection, &credential, REVOKE_REQUESTED_AT, &at).await?;
-    put(&format!("{title} revocation requested\n"))?;
+    let answer = Answer::new(&credential, true, "revocation requested".to_owned());
     if !asked.wait {
-        return Ok(Verdict::Good);
+        return finish(asked, &answer);
     }
+    answer.say(asked.output, false)?;
     let obeyed = |seen: &OAuthCredential| last(seen).is_some_and(|(request, ..)| request == at);
-    let (good, sentence) = match wait_until(connection, &credential, asked.timeout, obeyed).await? {
+    let (succeeded, message) = match wait_until(connection, &credential, asked.timeout, obeyed).await? {
         Waited::Seen(Some(seen)) => match last(&seen) {
             Some((_, true, _)) => (true, "revoked".to_owned()),
             Some((_, false, message)) => (false, format!("not revoked: {message}")),
@@ -48,8 +48,15 @@ pub async fn run(connection: &Connection, asked: &Revoke) -> Result<Verdict, Fai
         Waited::Seen(None) => (false, "is gone".to_owned()),
         Waited::InVain(sentence) => (false, sentence),
     };
-    put(&format!("{title} {sentence}\n"))?;
-    Ok(Verdict::of(good))
+    finish(asked, &Answer { succeeded: Some(succeeded), message, ..answer })
+}
+
+fn finish(asked: &Revoke, answer: &Answer) -> Result<Verdict, Failure> {
+    match asked.output {
+        Some(format) => put_as(format, answer)?,
+        None => answer.say(None, false)?,
+    }
+    Ok(Verdict::of(answer.requested && answer.succeeded != Some(false)))
 }
 
 /// The request that was dealt with last, whether it was obeyed, and what is said of it.

@@ -33,6 +33,10 @@ async fn a_refresh_is_obeyed_and_waited_for() {
     assert_eq!(namespace.status("calendar").await.revision.unwrap(), before + 2);
     assert_eq!(standin.replays(), 0);
 
+    let json = person.runs(&["refresh", "calendar", "--wait", "-o", "json"]).ended(0);
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&told[0]["name"], &told[0]["succeeded"]), (&"calendar".into(), &true.into()), "{json}");
+    assert_eq!(person.runs(&["refresh", "-l", "team=other", "-o", "json"]).ended(0), "[]\n");
     let none = person.runs(&["refresh", "-l", "team=other"]).ended(0);
     assert!(none.contains("nothing was asked for"), "{none}");
     let absent = person.runs(&["refresh", "nothing"]).ended(3);

@@ -75,6 +75,9 @@ async fn what_cannot_be_revoked_is_said_so() {
     credential(&namespace, &oidc, "clientCredentials: {}").await;
     let kept = person.runs(&["revoke", "calendar", "--yes"]).ended(1);
     assert!(kept.contains("nothing is kept"), "{kept}");
+    let kept: Value =
+        serde_json::from_str(&person.runs(&["revoke", "calendar", "--yes", "-o", "json"]).ended(1)).unwrap();
+    assert_eq!((&kept["requested"], &kept["name"]), (&json!(false), &json!("calendar")));
     namespace.delete_credential("calendar").await;
     credential(&namespace, &oidc, "refreshToken: {secretRef: {name: calendar-input, key: refresh_token}}").await;
     let alone = person.runs(&["revoke", "calendar", "--yes", "--wait", "--timeout", "1s"]).ended(1);
