@@ -205,10 +205,14 @@ async fn what_is_kept_is_revoked_when_a_person_asks() {
     namespace.apply(&manifest).await;
     namespace.ready("it").await;
     let token = namespace.state("it").await["refreshToken"].as_str().unwrap().to_owned();
+    // Who suspends it first, in an emergency, is obeyed too.
+    namespace.patch_credential("it", &json!({"spec": {"suspend": true}})).await;
+    namespace.reason("it", ConditionType::Refreshed, "Suspended").await;
     let at = jiff::Timestamp::now().to_string();
     request(&namespace, "it", &at).await;
     let last = dealt_with(&namespace, "it", &at).await;
     assert!(last.revoked, "{last:?}");
+    namespace.patch_credential("it", &json!({"spec": {"suspend": false}})).await;
     let lost = namespace.reason("it", ConditionType::Stalled, "AuthorizationRequired").await;
     assert!(!lost.is(ConditionType::Ready) && lost.message(ConditionType::Ready).contains("Put a new refresh token"));
     assert_eq!(refresh(&oidc, &token).await["error"], "invalid_grant");
