@@ -14,6 +14,8 @@ mod apply;
 mod catalog;
 #[path = "refusals/crds.rs"]
 mod crds;
+#[path = "refusals/examples.rs"]
+mod examples;
 #[path = "refusals/manifests.rs"]
 mod manifests;
 
