@@ -10,6 +10,8 @@ mod support;
 mod assertions;
 #[path = "cluster/canary.rs"]
 mod canary;
+#[path = "cluster/canary_grants.rs"]
+mod canary_grants;
 #[path = "cluster/certificates.rs"]
 mod certificates;
 #[path = "cluster/consent.rs"]

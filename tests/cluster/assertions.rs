@@ -31,7 +31,7 @@ fn answers(standin: &Standin, count: usize) {
     }
 }
 
-fn form(request: &Recorded) -> BTreeMap<String, String> {
+pub fn form(request: &Recorded) -> BTreeMap<String, String> {
     form_urlencoded::parse(&request.body).into_owned().collect()
 }
 
@@ -39,7 +39,7 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-fn account(allowed: &str) -> String {
+pub fn account(allowed: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: reports\n  annotations: {{oauth-operator.dev/allowed-audiences: \"{allowed}\"}}\n"
     )
@@ -52,7 +52,7 @@ fn credential(name: &str, standin: &Standin, rest: &str) -> String {
     )
 }
 
-async fn allow_tokens(namespace: &Namespace) {
+pub async fn allow_tokens(namespace: &Namespace) {
     let subjects =
         format!("subjects:\n- {{kind: ServiceAccount, name: oauth-operator, namespace: {}}}\n", namespace.name);
     namespace.apply(&format!("{TOKENS}{subjects}")).await;

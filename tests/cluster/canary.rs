@@ -11,7 +11,7 @@ use crate::support::standin::{Fault, Hover, Reply, Standin, Symptom};
 use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, until};
 
 /// In every secret and every word of the server's. Encodings of a text around it contain one of its own (`forms`).
-const MARKER: &str = "Qx7canaryZ9";
+pub const MARKER: &str = "Qx7canaryZ9";
 
 /// What the server answers, twice, and what the credential's spec and provider say besides.
 struct Case {
@@ -43,7 +43,7 @@ impl Case {
 }
 
 /// A good reply whose every value bears the marker.
-fn issued() -> Reply {
+pub fn issued() -> Reply {
     Reply::json(
         200,
         &json!({
@@ -54,7 +54,7 @@ fn issued() -> Reply {
     )
 }
 
-fn error(status: u16, code: &str) -> Reply {
+pub fn error(status: u16, code: &str) -> Reply {
     Reply::json(status, &json!({"error": code, "error_description": MARKER, "error_uri": format!("https://{MARKER}/")}))
         .header("www-authenticate", &format!("Bearer realm=\"{MARKER}\""))
         .header("x-request-id", MARKER)
@@ -165,16 +165,16 @@ spec:
     )
 }
 
-/// The marker as it is, in hex, as a list of bytes, and as it looks inside base64 at each of the three alignments. URL
-/// encoding leaves it alone.
-fn forms() -> Vec<(&'static str, String)> {
+/// A secret as it is, in hex, as a list of bytes, and as it looks inside base64 at each of the three alignments. URL
+/// encoding leaves the marker alone.
+fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let mut forms = vec![
-        ("plain", MARKER.to_lowercase()),
-        ("hex", MARKER.bytes().map(|byte| format!("{byte:02x}")).collect()),
-        ("bytes", MARKER.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ")),
+        ("plain", secret.to_lowercase()),
+        ("hex", secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
+        ("bytes", secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ")),
     ];
     for alignment in 0..3 {
-        let encoded = STANDARD.encode(format!("{}{MARKER}", &"   "[..alignment]));
+        let encoded = STANDARD.encode(format!("{}{secret}", &"   "[..alignment]));
         // Without the characters that also depend on what stands around the marker.
         let inner = encoded.trim_end_matches('=');
         let inner = &inner[usize::from(alignment > 0) * 4..inner.len() - 2];
@@ -183,9 +183,9 @@ fn forms() -> Vec<(&'static str, String)> {
     forms
 }
 
-fn assert_clean(place: &str, content: &str) {
+fn assert_clean(place: &str, content: &str, secret: &str) {
     let lower = content.to_lowercase();
-    for (form, needle) in forms() {
+    for (form, needle) in forms(secret) {
         if let Some(at) = lower.find(&needle) {
             let around: String = lower.chars().skip(at.saturating_sub(200)).take(400).collect();
             panic!("a secret ({form}) is in {place}:\n…{around}…");
@@ -196,7 +196,7 @@ fn assert_clean(place: &str, content: &str) {
 /// Drives every case twice, and searches what came out.
 async fn nothing_leaks(name: &str, format: &str) {
     let namespace = Cluster::shared().await.namespace(name).await;
-    let mut operator = Operator::start(
+    let operator = Operator::start(
         &namespace,
         &["--allow-insecure-http", "--log-level=trace", "--leader-election=false", "--request-timeout=3s", format],
     )
@@ -231,21 +231,31 @@ async fn nothing_leaks(name: &str, format: &str) {
     let issued = standins.iter().find(|(case, _)| *case == "issued").unwrap();
     until("the second round", SOON, async || (issued.1.requests().len() >= 2).then_some(())).await;
     namespace.reason("templated", ConditionType::Stalled, "SecretConflict").await;
+    assert_nothing_told(&namespace, operator, &[MARKER.to_owned()]).await;
+}
+
+/// Ends the operator, and searches everything that anybody may read for each of the secrets.
+pub async fn assert_nothing_told(namespace: &Namespace, mut operator: Operator, secrets: &[String]) {
     let metrics = operator.metrics().await;
     operator.terminate();
     operator.end(Duration::from_secs(60)).await;
-
     assert!(operator.log().contains("TRACE"), "the log is as verbose as can be");
-    assert_clean("the log", &operator.log());
-    assert_clean("/metrics", &metrics);
-    assert_clean("an Event", &serde_json::to_string(&namespace.events().await).unwrap());
+    let json = |value: serde_json::Result<String>| value.unwrap();
+    let mut told = vec![
+        ("the log".to_owned(), operator.log()),
+        ("/metrics".to_owned(), metrics),
+        ("an Event".to_owned(), json(serde_json::to_string(&namespace.events().await))),
+    ];
     for credential in namespace.credentials().list(&kube::api::ListParams::default()).await.unwrap() {
         let name = credential.metadata.name.clone().unwrap();
-        assert_clean(&format!("the status of {name}"), &serde_json::to_string(&credential.status).unwrap());
+        told.push((format!("the status of {name}"), json(serde_json::to_string(&credential.status))));
     }
     for secret in namespace.secrets().list(&kube::api::ListParams::default()).await.unwrap() {
         let metadata = kube::api::ObjectMeta { managed_fields: None, ..secret.metadata };
-        assert_clean("a Secret's metadata", &serde_json::to_string(&metadata).unwrap());
+        told.push(("a Secret's metadata".to_owned(), json(serde_json::to_string(&metadata))));
+    }
+    for (place, content) in &told {
+        secrets.iter().for_each(|secret| assert_clean(place, content, secret));
     }
 }
 
