@@ -64,6 +64,7 @@ export async function createProvider(issuer, settings) {
         enabled: true,
         selfSignedTlsClientAuth: true,
         tlsClientAuth: true,
+        certificateBoundAccessTokens: true,
         getCertificate: (ctx) => ctx.req.socket.getPeerX509Certificate?.(),
         certificateAuthorized: (ctx) => ctx.req.socket.authorized,
         certificateSubjectMatches: (ctx, property, expected) => (

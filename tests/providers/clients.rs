@@ -30,7 +30,7 @@ pub struct Client {
 impl Client {
     /// Whether it stands for its authentication with every grant; the others differ from one of these in the algorithm alone.
     pub fn is_first(&self) -> bool {
-        !self.id.starts_with("hs") && self.authentication != "private_key_jwt" || ["hs256", "es256"].contains(&self.id)
+        ["basic", "post", "public", "hs256", "es256", "tls", "self-signed"].contains(&self.id)
     }
 }
 
@@ -109,6 +109,18 @@ pub fn all(authority: &Authority) -> Vec<Client> {
             certificate: Some(certificate),
         });
     }
+    // A certificate goes with any authentication: this client's tokens are bound to it (RFC 8705 section 3), and there are none without.
+    clients.push(Client {
+        id: "bound",
+        authentication: "client_secret_post, with a certificate",
+        registered: json!({
+            "token_endpoint_auth_method": "client_secret_post", "client_secret": secret["secret"],
+            "tls_client_certificate_bound_access_tokens": true,
+        }),
+        spec: json!({"authentication": "client_secret_post", "secretRef": {"key": "secret"}, "certificateSecretRef": {}}),
+        secret: secret.as_object().unwrap().clone(),
+        certificate: Some(authority.issue("client.example.com")),
+    });
     clients
 }
 

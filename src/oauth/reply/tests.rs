@@ -169,6 +169,19 @@ fn lifetimes() {
     }
 }
 
+/// What a reply calls itself means nothing: forms have been seen as web pages, and JSON as text.
+#[test]
+fn a_reply_may_call_itself_anything() {
+    for encoding in [ResponseEncoding::Auto, ResponseEncoding::Form] {
+        let shape = ReplyShape::new(&ReplyPaths::default(), ReplyRules { encoding, ..ReplyRules::default() }).unwrap();
+        for content_type in ["text/html; charset=utf-8", "text/plain", "application/json", "nonsense"] {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type.parse().unwrap())]);
+            let reply = shape.read(StatusCode::OK, &headers, b"access_token=a&expires_in=60", now()).unwrap();
+            assert_eq!((reply.access_token.expose(), reply.expires_at), ("a", after(60)), "{content_type}");
+        }
+    }
+}
+
 #[test]
 fn absolute_times_win() {
     let paths = ReplyPaths { expires_at: Some("$.expires_at".into()), ..ReplyPaths::default() };
