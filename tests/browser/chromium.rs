@@ -1,6 +1,7 @@
 //! Debian's Chromium, by its driver (WebDriver). It reaches this machine alone.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -9,7 +10,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -149,15 +149,18 @@ impl Chromium {
 }
 
 /// The driver's process. The browser ends with it.
-struct Driver(Child);
+struct Driver {
+    child: Child,
+    port: Option<u16>,
+}
 
 impl Driver {
     /// Starts one; gives the port where it listens.
     async fn start() -> (Self, u16) {
         let mut command = Command::new("chromedriver");
         command.args(["--port=0", "--allowed-ips=127.0.0.1"]).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut driver = Self(command.spawn().expect("chromedriver is installed"));
-        let mut lines = BufReader::new(driver.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut driver = Self { child: command.spawn().expect("chromedriver is installed"), port: None };
+        let mut lines = BufReader::new(driver.child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let (sender, port) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             let said =
@@ -169,16 +172,23 @@ impl Driver {
             lines.for_each(drop);
         });
         let port = port.await.expect("the driver says its port");
+        driver.port = Some(port);
         (driver, port)
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
+        // A signal would leave the browser behind.
+        let asked =
+            self.port.and_then(|port| TcpStream::connect(("127.0.0.1", port)).ok()).is_some_and(|mut stream| {
+                let request = b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+                stream.write_all(request).and_then(|()| stream.read_to_end(&mut Vec::new())).is_ok()
+            });
+        if !asked {
+            drop(self.child.kill());
         }
-        drop(self.0.wait());
+        drop(self.child.wait());
     }
 }
 
