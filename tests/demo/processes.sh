@@ -4,14 +4,17 @@
 
 builder=""
 
-# patiently NAME WHAT COMMAND...: runs it with its output in a log, and says now and then that it is still at it.
+# patiently NAME WHAT COMMAND...: runs it with its output in a log, and says now and then that it is still at it. In a process group of its own,
+# so that all of it can be ended.
 patiently() {
     local name=$1 what=$2 began=$SECONDS next=$((SECONDS + 15))
     shift 2
     log=$dir/$name.log
     echo "$what"
+    set -m
     "$@" </dev/null >"$dir/$name.out" 2>"$log" &
     builder=$!
+    set +m
     while kill -0 "$builder" 2>/dev/null; do
         if ((SECONDS >= next)); then
             echo "  ... $((SECONDS - began)) s so far: $(tail -n 1 "$log" | cut -c 1-100)"
@@ -66,10 +69,17 @@ all_alive() {
     done <"$dir/pids"
 }
 
+stop_builder() {
+    [[ -n $builder ]] || return 0
+    kill -- "-$builder" 2>/dev/null || true
+    wait "$builder" 2>/dev/null || true
+    builder=""
+}
+
 # TERM, and KILL for what is still there ten seconds later.
 stop_all() {
     local signal name pid i
-    if [[ -n $builder ]]; then kill "$builder" 2>/dev/null || true; fi
+    stop_builder
     for signal in TERM KILL; do
         while read -r name pid; do kill -s "$signal" "$pid" 2>/dev/null || true; done < <(running)
         for ((i = 0; i < 100; i++)); do

@@ -8,7 +8,11 @@ prepare_namespace() {
     kubectl create namespace oauth-operator >/dev/null
     kubectl label namespace oauth-operator pod-security.kubernetes.io/enforce=restricted >/dev/null
     "${operators[@]}" create configmap token-server-ca --from-file=ca.crt="$dir/ca.crt" >/dev/null
-    for version in previous this; do load_image "$dir/$version.tar"; done
+    for version in previous this; do
+        load_image "$dir/$version.tar"
+        # Two tags even where the versions have one image.
+        ctr -n k8s.io images tag "$(cat "$dir/$version.image")" "localhost/oauth-operator:$version" >>"$dir/images.log" 2>&1
+    done
     cat >"$dir/values.yaml" <<YAML
 allowEgress: [$host_address]
 caConfigMap: {name: token-server-ca}
@@ -16,28 +20,11 @@ image: {repository: localhost/oauth-operator, pullPolicy: Never}
 YAML
 }
 
-# What is in the image and what is not; and its list of crates is one.
-look_into_image() {
-    local root=$dir/image-root sbom=usr/share/doc/oauth-operator/sbom.cdx.json
-    mkdir -p "$root"
-    ctr -n k8s.io images mount "localhost/oauth-operator:$(cat "$dir/this.tag")" "$root" >>"$dir/images.log" 2>&1
-    [[ $(cd "$root" && find . -type f | sort | tr '\n' ' ') == "./etc/ssl/certs/ca-certificates.crt ./usr/bin/oauth-operator ./usr/share/doc/oauth-operator/LICENSE ./$sbom " ]] ||
-        fail "the image has other files than it should: $(cd "$root" && find . -type f)"
-    node -e '
-        const { bomFormat, metadata, components } = JSON.parse(fs.readFileSync(process.argv[1]));
-        const whole = components.every(({ name, version, purl, licenses }) => purl === `pkg:cargo/${name}@${version}` && licenses[0].expression);
-        const known = ["rustls", "kube", "tokio"].every((crate) => components.some(({ name }) => name === crate));
-        if (bomFormat !== "CycloneDX" || metadata.component.name !== "oauth-operator" || !whole || !known) process.exit(1);
-        console.log(`ok      the image: ${process.argv[2]} kB, four files, and a list of its ${components.length} crates`);
-    ' "$root/$sbom" "$(($(stat --format %s "$dir/this.tar") / 1000))" || fail "the image's list of crates isn't one"
-    umount "$root"
-}
-
 # by_helm COMMAND CHART VERSION
 by_helm() {
     log=$dir/helm.log
     helm "$1" oauth-operator "$2" --namespace oauth-operator --wait --timeout 3m \
-        --values "$dir/values.yaml" --set image.tag="$(cat "$dir/$3.tag")" >"$log" 2>&1
+        --values "$dir/values.yaml" --set image.tag="$3" >"$log" 2>&1
     two_replicas "$3"
 }
 
@@ -50,7 +37,7 @@ by_kubectl() {
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [base]
-images: [{name: ghcr.io/oauth-operator/oauth-operator, newName: localhost/oauth-operator, newTag: "$(cat "$dir/$2.tag")"}]
+images: [{name: ghcr.io/oauth-operator/oauth-operator, newName: localhost/oauth-operator, newTag: $2}]
 patches:
 - target: {kind: Deployment, name: oauth-operator}
   patch: |
@@ -67,7 +54,7 @@ YAML
 
 # The pods of the version before have a while to end.
 two_replicas() {
-    await 120 "two ready replicas of this version, and no others" replicas_are "2 localhost/oauth-operator:$(cat "$dir/$1.tag")"
+    await 120 "two ready replicas of this version, and no others" replicas_are "2 localhost/oauth-operator:$1"
 }
 
 replicas_are() {
@@ -109,8 +96,46 @@ uninstall() {
     after=$(belongings)
     [[ $before == "$after" ]] || fail "the uninstall took something along: $(diff <(echo "$before") <(echo "$after"))"
     ok "uninstalled; what stayed: $(grep -c . <<<"$after") objects: $(cut -d ' ' -f 1 <<<"$after" | tr '\n' ' ')"
-    left=$(kubectl get deployments,services,poddisruptionbudgets,networkpolicies,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings --all-namespaces -o name | grep oauth-operator || true)
-    [[ -z $left ]] || fail "the uninstall left $left"
+    nothing_of_it
 }
 
-no_pods() { [[ -z $("${operators[@]}" get pods -o name) ]]; }
+nothing_of_it() {
+    local all left
+    all=$(kubectl get deployments,services,poddisruptionbudgets,networkpolicies,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings --all-namespaces -o name)
+    left=$(sed -n /oauth-operator/p <<<"$all")
+    [[ -z $left ]] || fail "the operator's $left is left"
+}
+
+no_pods() {
+    local pods
+    pods=$("${operators[@]}" get pods -o name) && [[ -z $pods ]]
+}
+
+# What was installed with kubectl goes, first without what is the users', then with it. The grants' state stays, until somebody deletes it.
+remove_altogether() {
+    local before after
+    log=$dir/kubectl-delete.log
+    before=$(belongings)
+    kubectl delete namespace oauth-operator --timeout=2m >"$log" 2>&1
+    kubectl delete clusterroles,clusterrolebindings --selector app.kubernetes.io/name=oauth-operator >>"$log" 2>&1
+    nothing_of_it
+    after=$(belongings)
+    [[ $before == "$after" ]] || fail "it took something along: $(diff <(echo "$before") <(echo "$after"))"
+    ok "without the operator's namespace and its cluster roles, the credentials and their Secrets are there still"
+    kubectl delete --ignore-not-found -k "$dir/kustomize-this" --timeout=2m >>"$log" 2>&1
+    await 60 "the outputs to go with their credentials" none '/(calendar-access|[a-z]+-token)$' secrets --all-namespaces
+    none oauth-operator.dev customresourcedefinitions || fail "CRDs are left"
+    ! none . "${states[@]}" || fail "the state of the grants went along"
+    kubectl delete "${states[@]}" >>"$log" 2>&1
+    none . "${states[@]}" || fail "states are left"
+    ok "kubectl delete -k: CRDs, credentials and outputs are gone, and then the state that was kept of the grants"
+}
+
+states=(secrets --all-namespaces --field-selector type=oauth-operator.dev/state)
+
+# none PATTERN WHAT...: none of these objects has a name like this. A question without an answer is a failure.
+none() {
+    local all
+    all=$(kubectl get "${@:2}" -o name) || fail "kubectl get ${*:2} has no answer"
+    ! grep -Eq -- "$1" <<<"$all"
+}

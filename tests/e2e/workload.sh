@@ -123,6 +123,19 @@ nothing_lost() {
     await 90 "another token for calendar" revision_past calendar "$calendar"
     await 90 "another token for reports" revision_past reports "$reports"
     accounts "$1"
+    nothing_told
+}
+
+# No token and no client secret is in the operator's logs, in Events or in credentials.
+nothing_told() {
+    local logs values
+    logs=(/var/log/pods/oauth-operator_*/*/*.log)
+    kubectl get events,oauthcredentials,oauthproviders --all-namespaces -o yaml >"$dir/told.yaml"
+    kubectl get secrets --all-namespaces --field-selector type!=helm.sh/release.v1 -o json >"$dir/secrets.json"
+    log=$dir/leaks.log
+    values=$(node tests/e2e/leaks.mjs "$dir/told.yaml" "${logs[@]}" <"$dir/secrets.json" 2>"$log")
+    rm "$dir/secrets.json"
+    ok "none of $values secret values is in the operator's ${#logs[@]} logs, in Events or in a status"
 }
 
 accounts() {
