@@ -1,0 +1,103 @@
+//! What a case runs on: a fresh API server and token server, so that no case inherits another's objects.
+
+use std::time::{Duration, Instant};
+
+use kube::api::ListParams;
+use oauth_operator::api::ConditionType;
+use serde_json::{Value, json};
+
+use crate::{
+    process,
+    support::{Cluster, Conditions, Namespace, Operator},
+    tokens::Tokens,
+};
+
+const WRITES_OF_STATUS: [&str; 2] = [r#"verb="patch""#, r#"resource="oauthcredentials/status""#];
+/// Longer than any case takes.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+pub struct Stage {
+    pub namespace: Namespace,
+    pub tokens: Tokens,
+    // Ends last.
+    _cluster: Cluster,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let cluster = Cluster::start().await;
+        let namespace = cluster.namespace("fleet").await;
+        Self { namespace, tokens: Tokens::start().await, _cluster: cluster }
+    }
+
+    /// How many credentials are Ready.
+    pub async fn ready(&self) -> usize {
+        let listed = self.namespace.credentials().list(&ListParams::default()).await.unwrap().items;
+        listed.iter().filter(|credential| credential.is(ConditionType::Ready)).count()
+    }
+
+    /// The operator as it is installed, with what it is served with here.
+    pub async fn operator(&self) -> Operator {
+        Operator::start(&self.namespace, &["--allow-insecure-http"]).await
+    }
+}
+
+/// Waits until every credential is Ready, each after one write of its status; says when it was so. The operator's own count tells
+/// when to look, so that looking costs nothing meanwhile.
+pub async fn all_ready(stage: &Stage, operator: &Operator, count: usize) -> Instant {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let written = operator.metric("oauth_operator_api_requests_total", &WRITES_OF_STATUS).await as usize;
+        let now = Instant::now();
+        if written >= count && stage.ready().await >= count {
+            return now;
+        }
+        assert!(now < end, "{written} statuses of {count} credentials were written");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// Waits until the operator uses next to no processor time; says since when.
+pub async fn settled(operator: &Operator) -> Instant {
+    const WINDOW: Duration = Duration::from_secs(2);
+    let end = Instant::now() + PATIENCE;
+    let mut window = (Instant::now(), process::cpu(operator.pid()));
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let cpu = process::cpu(operator.pid());
+        if (cpu - window.1).as_secs_f64() > WINDOW.as_secs_f64() / 50.0 {
+            window = (Instant::now(), cpu);
+        } else if window.0.elapsed() >= WINDOW {
+            return window.0;
+        }
+    }
+    panic!("the operator doesn't come to rest");
+}
+
+/// Every request that the operator sent, by verb and resource.
+pub async fn requests(operator: &Operator) -> Value {
+    let metrics = operator.metrics().await;
+    let lines = metrics.lines().filter_map(|line| line.strip_prefix("oauth_operator_api_requests_total{"));
+    let counts = lines.map(|line| {
+        let mut words = line.split('"');
+        let (verb, resource) = (words.nth(1).unwrap(), words.nth(1).unwrap());
+        let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        (format!("{verb} {resource}"), json!(count))
+    });
+    Value::Object(counts.collect())
+}
+
+/// What the operator has used since it was started, over `count` credentials.
+pub async fn used(operator: &Operator, count: usize) -> Value {
+    let pid = operator.pid();
+    let cpu = process::cpu(pid);
+    let peak = process::peak(pid);
+    // What allocators give back, they give back soon.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    json!({
+        "cpu_ms_per_credential": cpu.as_secs_f64() * 1000.0 / count as f64,
+        "peak_mib": peak,
+        "settled_mib": process::resident(pid),
+        "requests": requests(operator).await,
+    })
+}
