@@ -212,14 +212,22 @@ fn published(
         expires_at: publication.issued.expires_at,
         life: publication.life,
         scopes: output::granted_scopes(publication.issued),
-        // A user's name is nothing to tell, not even as a hash: whoever may read the status could guess it.
-        seed_hash: publication.seed_hash.filter(|_| checked.rules.starts == Starts::RefreshToken).map(str::to_owned),
+        seed_hash: publication.seed_hash.filter(|_| tells_source(checked.rules.starts)).map(str::to_owned),
         authorized: publication.authorized.cloned().map(Box::new),
         secret: SecretStatus {
             name: checked.output.name.clone(),
             uid: secret.uid.to_string(),
             resource_version: secret.resource_version.to_string(),
         },
+    }
+}
+
+/// Whether the status tells the hash of what the first request sent. A user's name is nothing to tell, not even as a hash:
+/// whoever may read the status could guess it.
+fn tells_source(starts: Starts) -> bool {
+    match starts {
+        Starts::RefreshToken | Starts::Token => true,
+        Starts::Client | Starts::Password | Starts::Consent => false,
     }
 }
 

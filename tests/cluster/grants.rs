@@ -199,15 +199,8 @@ async fn another_credentials_token_is_exchanged_and_again_when_it_changes() {
     let before = asked(&oidc).await.len();
     operator.restart().await;
     namespace.patch_secret("elsewhere", &json!({"metadata": {"labels": {"touched": "yes"}}})).await;
-    crate::support::throughout(
-        "the same tokens aren't exchanged again",
-        std::time::Duration::from_secs(2),
-        async || {
-            let now = asked(&oidc).await;
-            (now.len() != before).then(|| format!("{now:?}"))
-        },
-    )
-    .await;
+    namespace.looked_at_again("exchanged").await;
+    assert_eq!(asked(&oidc).await.len(), before, "the same tokens aren't exchanged again");
 
     // The output of a credential is where its spec says, also when that changes.
     namespace.apply(&named.replace("name: elsewhere", "name: moved, template: {t: \"{{ access_token }}\"}")).await;
@@ -244,6 +237,7 @@ async fn what_can_not_be_exchanged_is_said() {
     let token = namespace.value("machine-token", "access_token").await;
     namespace.patch_secret("given", &json!({"stringData": {"token": token}})).await;
     namespace.revision("given", 1, SOON).await;
+    namespace.looked_at_again("given").await;
     assert_eq!(asked(&oidc).await.iter().filter(|entry| entry.contains("token-exchange")).count(), 2);
 }
 
@@ -280,11 +274,8 @@ async fn additional_tokens_come_from_one_refresh_token() {
     assert_ne!(value("main").await, main);
     assert_eq!(value("reader").await, reader);
     operator.restart().await;
-    crate::support::throughout("nothing is due", std::time::Duration::from_secs(2), async || {
-        let asked = asked(&oidc).await;
-        (asked.len() != 4).then(|| format!("{asked:?}"))
-    })
-    .await;
+    namespace.looked_at_again("many").await;
+    assert_eq!(asked(&oidc).await.len(), 4, "nothing is due");
 
     // A scope that the grant has not: said of that token; the main one goes on, and so does the other.
     let wrong = json!({"spec": {"additionalTokens": [{"name": "reader", "scopes": ["read"]}, {"name": "writer", "scopes": ["admin"]}]}});

@@ -1,5 +1,5 @@
 // How oidc-provider is set up for the tests: its clients, its lifetimes, its rotation.
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 
 import Provider from 'oidc-provider';
 
@@ -40,10 +40,15 @@ export function defaultClients(redirectUris) {
  */
 export async function createProvider(issuer, settings) {
   const { accessTokenTtl, refreshTokenTtl, rotation, reuseGracePeriod, deviceCodeTtl, requirePar, clients, scopes } = settings;
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
   const provider = new Provider(issuer, {
     adapter: createStore(reuseGracePeriod * 1000),
-    jwks: { keys: [privateKey.export({ format: 'jwk' })] },
+    // By way of PEM: Node 20 can wait for itself when it collects what generated a key that is being exported as a JWK.
+    jwks: { keys: [createPrivateKey(privateKey).export({ format: 'jwk' })] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     scopes,
     clientAuthMethods: [

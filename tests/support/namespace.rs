@@ -95,6 +95,15 @@ impl Namespace {
         .await
     }
 
+    /// Has a credential that serves looked at again, by a leader that knows of everything that was done before.
+    pub async fn looked_at_again(&self, name: &str) {
+        for (suspend, reason) in [(true, "Suspended"), (false, "Issued")] {
+            self.patch_credential(name, &serde_json::json!({"spec": {"suspend": suspend}})).await;
+            self.reason(name, ConditionType::Refreshed, reason).await;
+            self.ready(name).await;
+        }
+    }
+
     /// Waits until this condition bears this reason.
     pub async fn reason(&self, name: &str, type_: ConditionType, reason: &str) -> OAuthCredential {
         let what = format!("{type_:?} {reason}");

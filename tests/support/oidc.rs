@@ -4,11 +4,15 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use oauth_operator::operate::requests::install_crypto_provider;
 use serde_json::{Value, json};
 
 const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc");
+
+/// It takes a second; ten times that on a busy machine.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
@@ -49,9 +53,16 @@ impl Oidc {
             .stderr(Stdio::null())
             .spawn()
             .expect("node is installed");
-        let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).map(|_| said.send((line, stdout)))
+        });
+        let Ok((line, stdout)) = heard.recv_timeout(STARTS_WITHIN) else {
+            drop(child.kill());
+            panic!("the token server doesn't start: try `node server.mjs` in {DIR}");
+        };
         let ready: Value = serde_json::from_str(&line).expect("the line that says where it listens");
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
