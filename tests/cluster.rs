@@ -42,3 +42,5 @@ mod revocation;
 mod shapes;
 #[path = "cluster/state.rs"]
 mod state;
+#[path = "cluster/targets.rs"]
+mod targets;

@@ -1,4 +1,5 @@
-//! The RFCs' own examples, as they are printed there: a credential that says the same sends the same, and what comes back is understood.
+//! The RFCs' own examples, word by word as they are printed there (each bears its section's number): a credential that says the same sends
+//! the same, and what comes back is understood.
 //! (Those of RFC 7515, 7523, 7636 and 8628 are tested beside the code that they are about.)
 
 use std::collections::BTreeMap;
@@ -115,14 +116,19 @@ Content-Type: application/json
 Cache-Control: no-cache, no-store
 
 {
- "access_token":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjllciJ9",
+ "access_token":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjllciJ9.eyJhdWQiOiJo
+   dHRwczovL2JhY2tlbmQuZXhhbXBsZS5jb20iLCJpc3MiOiJodHRwczovL2FzLmV
+   4YW1wbGUuY29tIiwiZXhwIjoxNDQxOTE3NTkzLCJpYXQiOjE0NDE5MTc1MzMsIn
+   N1YiI6ImJkY0BleGFtcGxlLmNvbSIsInNjb3BlIjoiYXBpIn0.40y3ZgQedw6rx
+   f59WlwHDD9jryFOr0_Wh3CGozQBihNBhnXEQgU85AI9x3KmsPottVMLPIWvmDCM
+   y5-kdXjwhw",
  "issued_token_type":
    "urn:ietf:params:oauth:token-type:access_token",
  "token_type":"Bearer",
  "expires_in":60
 }"#;
 
-/// Start line, headers by name in small letters, and body; line breaks in a form are the RFCs'.
+/// Start line, headers by name in small letters, and body; line breaks in a form or a token are the RFCs', and none of the message's.
 fn message(text: &str) -> (&str, BTreeMap<String, &str>, &str) {
     let (head, body) = text.split_once("\n\n").unwrap();
     let (start, headers) = head.split_once('\n').unwrap();
@@ -253,6 +259,7 @@ fn replies_are_understood_as_the_rfcs_mean_them() {
             .into_iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
             .collect();
+        let body: String = body.split_whitespace().collect();
         checked.refresh.reply.read(status, &headers, body.as_bytes(), Timestamp::UNIX_EPOCH)
     };
     let expires = |reply: &TokenReply| reply.expires_at.map(Timestamp::as_second);
@@ -268,6 +275,7 @@ fn replies_are_understood_as_the_rfcs_mean_them() {
     assert_eq!(refused.reason(), Reason::InvalidSpec);
     let exchanged = read(RFC_8693_2_3_REPLY).unwrap();
     assert_eq!((exchanged.token_type.as_deref(), expires(&exchanged)), (Some("Bearer"), Some(60)));
+    assert!(exchanged.access_token.expose().ends_with("vmDCMy5-kdXjwhw"));
     let kind = "urn:ietf:params:oauth:token-type:access_token";
     assert_eq!(exchanged.response.expose()["issued_token_type"], kind);
 }

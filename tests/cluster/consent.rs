@@ -13,16 +13,16 @@ use crate::support::standin::{Hover, Standin};
 use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, free_port, throughout, until};
 
 /// An operator with pages, and a token server that knows its callback.
-struct Stage {
-    namespace: Namespace,
-    oidc: Oidc,
+pub struct Stage {
+    pub namespace: Namespace,
+    pub oidc: Oidc,
     operator: Operator,
     /// Without a slash at its end.
     pages: String,
 }
 
 impl Stage {
-    async fn set(name: &str, oidc_flags: &[&str], flags: &[&str]) -> Self {
+    pub async fn set(name: &str, oidc_flags: &[&str], flags: &[&str]) -> Self {
         Self::set_behind(None, name, oidc_flags, flags).await
     }
 
@@ -103,7 +103,7 @@ spec:
     }
 
     /// A whole consent by `login`.
-    async fn consent(&self, credential: &str, login: &str) -> Shown {
+    pub async fn consent(&self, credential: &str, login: &str) -> Shown {
         let (browser, ticket) = (Browser::new(), self.ticket(credential).await);
         let provider = self.depart(&browser, credential, &ticket).await;
         let back = at_the_provider(&provider, login, true).await.unwrap();

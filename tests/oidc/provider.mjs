@@ -6,6 +6,7 @@ import Provider from 'oidc-provider';
 import { registerJwtBearer } from './jwt-bearer.mjs';
 import { registerPasswordGrant } from './password.mjs';
 import { createStore } from './store.mjs';
+import { targets } from './targets.mjs';
 import { registerTokenExchange } from './token-exchange.mjs';
 
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -16,10 +17,11 @@ export function defaultClients(redirectUris) {
     redirect_uris: redirectUris,
     response_types: ['code'],
     grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+    authorization_details_types: ['payment'],
   };
   const user = { redirect_uris: [], response_types: [], grant_types: ['password', 'refresh_token'] };
   const exchanger = { redirect_uris: [], response_types: [], grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange'] };
-  const machine = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
+  const machine = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'], authorization_details_types: ['payment'] };
   return [
     { ...web, client_id: 'web-post', client_secret: 'web-post-secret', token_endpoint_auth_method: 'client_secret_post' },
     { ...web, client_id: 'web-basic', client_secret: 'web-basic-secret', token_endpoint_auth_method: 'client_secret_basic' },
@@ -78,6 +80,7 @@ export async function createProvider(issuer, settings) {
         ),
       },
       revocation: { enabled: true },
+      ...targets,
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: requirePar },
     },
     // As numbers, and Grant no shorter than what hangs on it. A public client's refresh tokens too get a full lifetime at
