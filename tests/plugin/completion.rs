@@ -1,4 +1,4 @@
-//! By way of kubectl: the plugin found in the PATH, and its completions.
+//! By way of kubectl: the plugin found in the PATH, and its completions; and what the docs have people do without the plugin.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -31,9 +31,14 @@ impl Shell {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(self.folder.path().join("kubectl"));
+        self.runs("kubectl", arguments)
+    }
+
+    /// A program that finds kubectl in its PATH.
+    fn runs(&self, program: &str, arguments: &[&str]) -> Ran {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).env("KUBECONFIG", &self.kubeconfig).args(arguments);
+        let mut command = Command::new("env");
+        command.env("PATH", path).env("KUBECONFIG", &self.kubeconfig).arg(program).args(arguments);
         run(command)
     }
 }
@@ -69,4 +74,28 @@ fn scripts_are_for_each_shell() {
         command.args(["completion", shell]);
         assert!(run(command).ended(0).contains(word), "{shell}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_docs_have_people_do_lets_credentials_go_without_an_operator() {
+    let namespace = Cluster::shared().await.namespace("uninstalled").await;
+    for name in ["going", "staying"] {
+        let credential = json!({
+            "apiVersion": "oauth-operator.dev/v1alpha1", "kind": "OAuthCredential",
+            "metadata": {"name": name, "finalizers": ["oauth-operator.dev/revoke"]},
+            "spec": {"provider": {"endpoints": {"token": "https://a.example/t"}}, "grant": {"clientCredentials": {}}},
+        });
+        namespace.apply(&credential.to_string()).await;
+    }
+    namespace.credentials().delete("going", &Default::default()).await.unwrap();
+    assert!(namespace.credentials().get_opt("going").await.unwrap().is_some(), "its finalizer holds it");
+
+    let page = include_str!("../../docs/install.md").split("### Credentials that do not go").nth(1).unwrap();
+    let command = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    // In this namespace: the cluster has others.
+    let command = command.replace("--all-namespaces", "--namespace uninstalled");
+    let said = Shell::new(&namespace).runs("bash", &["-euo", "pipefail", "-c", &command]).ended(0);
+    assert_eq!(said, "oauthcredential.oauth-operator.dev/going patched\n");
+    assert!(namespace.credentials().get_opt("going").await.unwrap().is_none());
+    assert!(namespace.credential("staying").await.metadata.finalizers.is_some_and(|them| them.len() == 1));
 }
