@@ -14,9 +14,10 @@ down: ## stop what `make up` started
 
 test: ## formatting, lints, unit and integration tests (a real API server, real OAuth servers)
 	./tests/run
-e2e: ## the demo as a test; consents in a real Chromium; then image, chart and kustomization in a real cluster with a kubelet (needs root)
+e2e: ## the demo as a test; consents in a real Chromium; every grant against Keycloak; then image, chart and kustomization in a real cluster with a kubelet (needs root)
 	./tests/demo/run check
 	./tests/browser/run
+	./tests/e2e/keycloak/run
 	./tests/e2e/run
 
 generate: ## write crds/ and docs/reference.md from the Rust types, the table of docs/catalog.md from deploy/catalog, and what comes of the chart

@@ -8,6 +8,8 @@ mod support;
 
 #[path = "providers/clients.rs"]
 mod clients;
+#[path = "providers/credential.rs"]
+mod credential;
 #[path = "providers/keycloak.rs"]
 mod keycloak;
 #[path = "providers/matrix.rs"]

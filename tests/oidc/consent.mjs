@@ -1,5 +1,5 @@
 // A person at a browser, without the browser: follows redirects, keeps cookies, and fills in the forms of oidc-provider's
-// development pages (login, consent, device confirmation) as they come.
+// development pages and of Keycloak's (login, consent, device confirmation) as they come.
 const STEPS = 20;
 
 /**
@@ -8,7 +8,7 @@ const STEPS = 20;
  * @returns {Promise<string | undefined>} the address that the provider sends the browser to, code and all; undefined where
  *   the provider keeps it (the device flow ends on a page of its own)
  */
-export async function consent(address, { login = 'robot', password = 'any', deny = false } = {}) {
+export async function consent(address, { login = 'robot', password = `${login}-password`, deny = false } = {}) {
   const { origin } = new URL(address);
   const cookies = new Map(); // one origin, and names that don't clash: paths need not be told apart
   let step = { url: new URL(address) };
@@ -39,7 +39,7 @@ export async function consent(address, { login = 'robot', password = 'any', deny
     } else {
       const form = readForm(page);
       if (!form) return undefined;
-      for (const [name, value] of [['login', login], ['password', password]]) {
+      for (const [name, value] of [['login', login], ['username', login], ['password', password]]) {
         if (form.fields.has(name)) form.fields.set(name, value);
       }
       step = { url: new URL(form.action, step.url), fields: form.fields };
@@ -62,7 +62,7 @@ function readAbort(page) {
   return link && decodeEntities(link[1]);
 }
 
-/** The page's one form. Enough HTML for pages that oidc-provider itself writes. */
+/** The page's one form, with the first of its buttons pressed. Enough HTML for pages that oidc-provider and Keycloak write. */
 function readForm(page) {
   const form = /<form[^>]*action="([^"]*)"[^>]*>(.*?)<\/form>/s.exec(page);
   if (!form) return undefined;
@@ -71,6 +71,8 @@ function readForm(page) {
     const attribute = (name) => new RegExp(`\\b${name}="([^"]*)"`).exec(input)?.[1] ?? '';
     fields.set(attribute('name'), decodeEntities(attribute('value')));
   }
+  const pressed = /<button[^>]*\bname="([^"]*)"/.exec(form[2]);
+  if (pressed) fields.set(pressed[1], '');
   return { action: decodeEntities(form[1]), fields };
 }
 

@@ -32,6 +32,11 @@ impl Client {
     pub fn is_first(&self) -> bool {
         ["basic", "post", "public", "hs256", "es256", "tls", "self-signed"].contains(&self.id)
     }
+
+    /// Whether it proves itself by an assertion.
+    pub fn signs(&self) -> bool {
+        self.authentication.ends_with("_jwt")
+    }
 }
 
 /// One client for each authentication and algorithm.
@@ -79,6 +84,7 @@ pub fn all(authority: &Authority) -> Vec<Client> {
     ] {
         let mut public = public.clone();
         public["kid"] = "2026-11".into();
+        public["use"] = "sig".into();
         let registered = json!({
             "token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]},
             "token_endpoint_auth_signing_alg": algorithm,

@@ -17,6 +17,8 @@ const ENCODINGS: [&str; 5] = ["Form", "JSON", "Multipart", "Query", "GET"];
 pub enum Server {
     Keycloak,
     OidcProvider,
+    /// What Keycloak refuses.
+    NotKeycloak,
     StandIn,
 }
 
@@ -25,6 +27,7 @@ impl Server {
         match self {
             Server::Keycloak => "Keycloak",
             Server::OidcProvider => "oidc-provider",
+            Server::NotKeycloak => "not Keycloak",
             Server::StandIn => "(stand-in)",
         }
     }

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod certificates;
 pub mod clock;
 pub mod cluster;
+pub mod keycloak;
 pub mod namespace;
 pub mod oidc;
 pub mod operator;
