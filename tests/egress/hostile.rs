@@ -5,10 +5,11 @@ use std::process::Command;
 
 use oauth_operator::oauth::egress::EgressRules;
 use oauth_operator::oauth::request::{Client, ParameterValue, RequestShape, TokenRequest};
+use oauth_operator::oauth::transport::Transport;
 use serde::Deserialize;
 
 use crate::spellings;
-use crate::stage::{Listeners, connect, ended, judged, transport};
+use crate::stage::{Listeners, behind, connect, ended, judged, transport};
 
 #[derive(Deserialize)]
 struct Table {
@@ -59,44 +60,54 @@ fn with_embedded(address: IpAddr) -> Vec<IpAddr> {
     std::iter::once(address).chain(spellings::embedded(v4).into_iter().map(IpAddr::V6)).collect()
 }
 
-#[tokio::test]
-async fn nothing_arrives_where_the_operator_must_not_go() {
+/// Tries every address and URL of the table; gives how many there were, and which ended otherwise than it says.
+async fn all_tried(transport: &Transport, port: u16) -> (usize, Vec<String>) {
     let table = table();
-    let here = Listeners::at(&["127.0.0.1", "127.0.0.2", "::1"]);
-    let strict = transport(rules(&[], &[], false), None);
     let mut tried = 0;
     let mut wrong = Vec::new();
+    let mut compare = |what: &str, url: &str, says: &str, found: &str| {
+        tried += 1;
+        if found != says {
+            wrong.push(format!("{what}: {url:?} is {found}, not {says}"));
+        }
+    };
     for row in &table.addresses {
         for address in row.at.iter().flat_map(|address| with_embedded(*address)) {
             for host in spellings::of(address) {
-                let url = format!("https://{host}:{}/token", here.port);
+                let url = format!("https://{host}:{port}/token");
                 let found = match row.says.as_str() {
-                    "Public" => match judged(&rules(&[], &[], false), address, &url) {
-                        [Ok(()), Ok(())] => "Public".to_owned(),
-                        other => format!("{other:?}"),
-                    },
-                    _ => ended(&strict, &url).await,
+                    "Public" => judged(transport.egress(), address, &url),
+                    _ => ended(transport, &url).await,
                 };
-                tried += 1;
-                if found != row.says {
-                    wrong.push(format!("{}: {url} is {found}, not {}", row.what, row.says));
-                }
+                compare(&row.what, &url, &row.says, &found);
             }
         }
     }
     for row in &table.urls {
         for url in &row.at {
-            let url = url.replace("PORT", &here.port.to_string());
-            let found = ended(&strict, &url).await;
-            tried += 1;
-            if found != row.says {
-                wrong.push(format!("{}: {url:?} is {found}, not {}", row.what, row.says));
-            }
+            let url = url.replace("PORT", &port.to_string());
+            compare(&row.what, &url, &row.says, &ended(transport, &url).await);
         }
     }
+    (tried, wrong)
+}
+
+#[tokio::test]
+async fn nothing_arrives_where_the_operator_must_not_go() {
+    let here = Listeners::at(&["127.0.0.1", "127.0.0.2", "::1"]);
+    let (tried, wrong) = all_tried(&transport(rules(&[], &[], false), None), here.port).await;
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(tried > 1000, "{tried}");
     assert_eq!(here.came(), 0, "{:?}", here.reached());
+}
+
+/// The operator's own proxy judges what a name resolves to, and is not asked for what can be told from the URL.
+#[tokio::test]
+async fn nor_is_the_operators_proxy_asked_to_go_there() {
+    let (here, proxy) = (Listeners::at(&["127.0.0.1", "127.0.0.2", "::1"]), Listeners::at(&["127.0.0.1"]));
+    let (_, wrong) = all_tried(&behind(proxy.port, rules(&[], &[], false)), here.port).await;
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!((here.came(), proxy.came()), (0, 0));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use futures::{FutureExt, future::BoxFuture};
-use oauth_operator::oauth::egress::{EgressDenial, EgressRules};
+use oauth_operator::oauth::egress::EgressRules;
 use oauth_operator::oauth::failure::{Failure, NotSent};
 use oauth_operator::oauth::resolve::{Resolve, system};
 use oauth_operator::oauth::transport::{Connection, Target, Transport, TransportConfig};
@@ -91,6 +91,13 @@ pub fn transport(egress: EgressRules, answers: Option<&[Vec<IpAddr>]>) -> Transp
     Transport::with_resolver(TransportConfig { egress, ..TransportConfig::default() }, resolver).unwrap()
 }
 
+/// The same with `--egress-proxy` at this port of this machine.
+pub fn behind(port: u16, egress: EgressRules) -> Transport {
+    install_crypto_provider();
+    let proxy = format!("http://127.0.0.1:{port}").parse().ok();
+    Transport::new(TransportConfig { egress, proxy, ..TransportConfig::default() }).unwrap()
+}
+
 /// Connects to where this URL leads.
 pub async fn connect(transport: &Transport, url: &Url) -> Result<Connection, Failure> {
     let target = Target { url: url.clone(), ca: None, identity: None, allowed_addresses: Vec::new() };
@@ -108,7 +115,11 @@ pub async fn ended(transport: &Transport, url: &str) -> String {
     }
 }
 
-/// The same as `judge_url` and `judge_address` say it, of an address that is not connected to.
-pub fn judged(rules: &EgressRules, address: IpAddr, url: &str) -> [Result<(), EgressDenial>; 2] {
-    [rules.judge_url(&url.parse().unwrap(), &[]), rules.judge_address(Some("idp.example"), address, &[])]
+/// The same of an address that is not connected to: `Public`, where nothing forbids it in a URL, nor behind a name.
+pub fn judged(rules: &EgressRules, address: IpAddr, url: &str) -> String {
+    let of_url = rules.judge_url(&url.parse().unwrap(), &[]);
+    match of_url.and_then(|()| rules.judge_address(Some("idp.example"), address, &[])) {
+        Ok(()) => "Public".to_owned(),
+        Err(denial) => format!("{denial:?}"),
+    }
 }
