@@ -31,6 +31,10 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Of the processor time of a refresh, the C library's takes a quarter, this one a tenth.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let flags = Flags::parse();
     requests::install_crypto_provider();

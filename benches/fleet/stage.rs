@@ -43,9 +43,9 @@ impl Stage {
 }
 
 /// Waits until every credential is Ready, each after one write of its status; says when it was so. The operator's own count tells
-/// when to look, so that looking costs nothing meanwhile.
+/// when to look, so that looking costs nothing meanwhile; and that is asked the seldomer the more is left to do.
 pub async fn all_ready(stage: &Stage, operator: &Operator, count: usize) -> Instant {
-    let end = Instant::now() + PATIENCE;
+    let (began, end) = (Instant::now(), Instant::now() + PATIENCE);
     loop {
         let written = operator.metric("oauth_operator_api_requests_total", &WRITES_OF_STATUS).await as usize;
         let now = Instant::now();
@@ -53,7 +53,9 @@ pub async fn all_ready(stage: &Stage, operator: &Operator, count: usize) -> Inst
             return now;
         }
         assert!(now < end, "{written} statuses of {count} credentials were written");
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        let left = count.saturating_sub(written) as f64 / written.max(1) as f64;
+        let pause = began.elapsed().mul_f64((left / 4.0).min(1.0));
+        tokio::time::sleep(pause.clamp(Duration::from_millis(10), Duration::from_secs(2))).await;
     }
 }
 

@@ -3,24 +3,32 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderValue, header::ACCEPT};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::{ConfigMap, Secret, ServiceAccount},
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
     core::{ApiResource, GroupVersionKind, PartialObjectMeta},
 };
 use serde_json::{Value, json};
 
-use super::key::Key;
+use super::{
+    key::Key,
+    watched::{Patched, Watched},
+};
 use crate::{
     api::{FIELD_MANAGER, OAuthCredential, RolloutTarget},
     credential::checked::ServiceAccountToken,
     oauth::values::SecretText,
     secrets::{consent::consent_name, state_name},
 };
+
+/// The answer's metadata are all that is wanted of it.
+const METADATA_ONLY: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
 /// The shortest life of a ServiceAccount token that the API server grants, in seconds. It is used at once.
 const TOKEN_SECONDS: i64 = 600;
@@ -90,8 +98,8 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    fn credentials(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<OAuthCredential>(&()))
+    fn credentials(&self, namespace: &str) -> Api<Watched<OAuthCredential>> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Reads a Secret, uncached. None: there is none.
@@ -116,7 +124,7 @@ impl Cluster {
     }
 
     /// Reads a credential, uncached.
-    pub async fn read_credential(&self, key: &Key) -> Answer<Option<DynamicObject>> {
+    pub async fn read_credential(&self, key: &Key) -> Answer<Option<Watched<OAuthCredential>>> {
         answered(self.credentials(&key.namespace).get_opt(&key.name).await)
     }
 
@@ -125,14 +133,17 @@ impl Cluster {
         let namespace = secret.metadata.namespace.clone().unwrap_or_default();
         let name = secret.metadata.name.clone().unwrap_or_default();
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let secrets = self.secrets(&namespace);
-        let written = match replaces {
-            None => secrets.create(&parameters, &secret).await,
-            Some(version) => {
-                secret.metadata.resource_version = Some(version.to_owned());
-                secrets.replace(&name, &parameters, &secret).await
-            }
+        secret.metadata.resource_version = replaces.map(str::to_owned);
+        let Ok(body) = serde_json::to_vec(&secret) else { return Err(Fault::Invalid) };
+        let url = Request::new(Secret::url_path(&(), Some(&namespace)));
+        let request = match replaces {
+            None => url.create(&parameters, body),
+            Some(_) => url.replace(&name, &parameters, body),
         };
+        let Ok(mut request) = request else { return Err(Fault::Invalid) };
+        // Not what was just written: refresh tokens needn't travel twice.
+        request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+        let written = self.client.request::<PartialObjectMeta<Secret>>(request).await;
         answered(written).map(|secret| secret.metadata)
     }
 
@@ -210,16 +221,12 @@ impl Cluster {
 
     /// Merges `patch` into a credential's status. It carries the resourceVersion that it was made for. Gives the new one.
     pub async fn patch_status(&self, key: &Key, patch: &Value) -> Answer<String> {
-        let url = <OAuthCredential as kube::Resource>::url_path(&(), Some(&key.namespace));
+        let url = OAuthCredential::url_path(&(), Some(&key.namespace));
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(url).patch_subresource("status", &key.name, &parameters, &Patch::Merge(patch));
         let Ok(mut request) = request else { return Err(Fault::Invalid) };
-        // The answer's metadata are all that is wanted of it.
-        let metadata_only =
-            http::HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-        request.headers_mut().insert(http::header::ACCEPT, metadata_only);
-        let answer = self.client.request::<PartialObjectMeta<OAuthCredential>>(request).await;
-        answered(answer).map(|object| object.metadata.resource_version.unwrap_or_default())
+        request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+        answered(self.client.request::<Patched>(request).await).map(Patched::resource_version)
     }
 }
 

@@ -12,6 +12,7 @@ mod discovery;
 pub mod effects;
 mod exchange;
 mod gate;
+mod index;
 mod key;
 mod memory;
 mod observe;
@@ -27,6 +28,7 @@ pub mod run;
 mod seen;
 mod store;
 mod watch;
+mod watched;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -38,6 +38,8 @@ pub struct Prepared {
     pub output_name: String,
     pub spec_hash: String,
     pub checked: Result<Checked, Problem>,
+    /// Of the store, when this was made.
+    edition: u64,
 }
 
 /// What was seen of a checked credential. `Observed` borrows from it.
@@ -131,7 +133,10 @@ impl View {
 impl Controller {
     /// Reads and checks a credential. None: it is gone.
     pub(super) fn prepare(&self, key: &Key) -> Option<Prepared> {
-        let seen = self.store().credential(key)?;
+        let (seen, edition) = {
+            let store = self.store();
+            (store.credential(key)?, store.edition())
+        };
         let status = seen.status();
         let unreadable = |_| {
             Problem::stalled(
@@ -143,7 +148,8 @@ impl Controller {
             Ok(spec) => spec,
             Err(problem) => {
                 let output_name = format!("{}-token", key.name);
-                return Some(Prepared { seen, status, output_name, spec_hash: String::new(), checked: Err(problem) });
+                let (spec_hash, checked) = (String::new(), Err(problem));
+                return Some(Prepared { seen, status, output_name, spec_hash, checked, edition });
             }
         };
         let checked = self.check(key, &spec).and_then(|checked| {
@@ -156,7 +162,16 @@ impl Controller {
             output_name: spec.output_name(&key.name),
             spec_hash: fingerprint::token_spec(&spec),
             checked,
+            edition,
         })
+    }
+
+    /// Whether a credential would be read and checked with the same result again. Where endpoints are discovered that isn't known.
+    pub(super) fn still_holds(&self, key: &Key, prepared: &Prepared) -> bool {
+        let store = self.store();
+        store.edition() == prepared.edition
+            && store.credential(key).is_some_and(|seen| Arc::ptr_eq(&seen, &prepared.seen))
+            && prepared.checked.as_ref().is_ok_and(|checked| checked.issuer.is_none())
     }
 
     fn check(&self, key: &Key, spec: &OAuthCredentialSpec) -> Result<Checked, Problem> {
@@ -169,6 +184,7 @@ impl Controller {
                 namespace: &key.namespace,
                 allowed_addresses: &[],
                 id,
+                hash: fingerprint::provider(&provider),
                 metadata: None,
             };
             return validate(&key.namespace, &key.name, spec, &self.with_metadata(spec, given), limits);
@@ -206,6 +222,7 @@ impl Controller {
             namespace,
             allowed_addresses: &provider.allowed_addresses,
             id: format!("{kind} {}", provider_key.key),
+            hash: provider.hash.clone(),
             metadata: None,
         };
         validate(&key.namespace, &key.name, spec, &self.with_metadata(spec, given), limits)
@@ -387,7 +404,7 @@ pub fn owns(key: &Key, status: &OAuthCredentialStatus, secret: &SecretSeen) -> b
 
 /// The key of a credential's state Secret.
 pub fn state_key(key: &Key) -> Key {
-    Key { namespace: key.namespace.clone(), name: state_name(&key.name).into() }
+    key.beside(&state_name(&key.name))
 }
 
 fn state_view(key: &Key, checked: &Checked, seen: Option<&SecretSeen>, held: Option<&HeldState>) -> StateView {

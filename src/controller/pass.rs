@@ -61,8 +61,13 @@ enum Step {
 impl Controller {
     /// Looks at a credential, and does what is to be done.
     pub(super) async fn pass(&self, key: &Key, seat: &mut Seat) -> Answer<Next> {
+        let mut known = None;
         for _ in 0..MOST_STEPS {
-            let Some(prepared) = self.prepare(key) else {
+            let prepared = match known.take().filter(|prepared| self.still_holds(key, prepared)) {
+                Some(prepared) => Some(prepared),
+                None => self.prepare(key),
+            };
+            let Some(prepared) = prepared else {
                 self.gate.leave(key);
                 self.memory().forget(key);
                 return Ok(Next::Gone);
@@ -92,7 +97,7 @@ impl Controller {
                 Ok(checked) => self.step(key, &prepared, checked, seat).await?,
             };
             match step {
-                Step::Go => {}
+                Step::Go => known = Some(prepared),
                 Step::Done(Next::At(at)) => {
                     let restarts = self.restart_workloads(key, &prepared).await?;
                     return Ok(Next::At([at, restarts].into_iter().flatten().min()));

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ObjectMeta};
-use serde_json::Value;
+use kube::api::ObjectMeta;
+use serde_json::value::RawValue;
 
+use super::watched::Watched;
 use crate::{
     api::{
-        CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredentialSpec,
-        OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderSpec, REFRESH_REQUESTED_AT,
-        REVOKE_REQUESTED_AT,
+        CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredential,
+        OAuthCredentialSpec, OAuthCredentialStatus, OAuthProviderSpec, ProviderKind, ProviderSpec,
+        REFRESH_REQUESTED_AT, REVOKE_REQUESTED_AT,
     },
     credential::fingerprint,
     secrets::metadata,
@@ -38,15 +39,15 @@ pub struct CredentialSeen {
 }
 
 impl CredentialSeen {
-    pub fn of(object: DynamicObject) -> Self {
-        let DynamicObject { metadata, data, .. } = object;
+    pub fn of(object: Watched<OAuthCredential>) -> Self {
+        let Watched { metadata, spec, status, .. } = object;
         // An RFC 3339 time; what is longer can't be one, and would not fit in the status.
         let requested = |name: &str| -> Option<Box<str>> {
             let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
             annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into())
         };
         let (refresh_requested, revoke_requested) = (requested(REFRESH_REQUESTED_AT), requested(REVOKE_REQUESTED_AT));
-        let bytes = |name: &str| data.get(name).map(Value::to_string).unwrap_or_default().into_bytes();
+        let bytes = |text: Option<Box<RawValue>>| Box::<str>::from(text.unwrap_or_default()).into_boxed_bytes();
         let mut seen = Self {
             uid: metadata.uid.unwrap_or_default().into(),
             generation: metadata.generation.unwrap_or(0),
@@ -57,8 +58,8 @@ impl CredentialSeen {
             finalizers: metadata.finalizers.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
             refresh_requested,
             revoke_requested,
-            spec: bytes("spec").into(),
-            status: bytes("status").into(),
+            spec: bytes(spec).into(),
+            status: bytes(status),
             ready: false,
             stalled: false,
             expiring: false,
@@ -164,8 +165,9 @@ pub struct ProviderSeen {
 }
 
 impl ProviderSeen {
-    pub fn of(kind: ProviderKind, object: DynamicObject) -> Self {
-        let spec = object.data.get("spec").cloned().unwrap_or_default();
+    pub fn of<K>(kind: ProviderKind, object: Watched<K>) -> Self {
+        let spec = object.spec.unwrap_or_default();
+        let spec = spec.get();
         let mut seen = Self {
             uid: object.metadata.uid.unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or(0),
@@ -175,9 +177,9 @@ impl ProviderSeen {
             hash: String::new(),
         };
         seen.spec = match kind {
-            ProviderKind::OAuthProvider => serde_json::from_value::<OAuthProviderSpec>(spec).map(ProviderSpec::from),
+            ProviderKind::OAuthProvider => serde_json::from_str::<OAuthProviderSpec>(spec).map(ProviderSpec::from),
             ProviderKind::ClusterOAuthProvider => {
-                serde_json::from_value::<ClusterOAuthProviderSpec>(spec).map(|mut spec| {
+                serde_json::from_str::<ClusterOAuthProviderSpec>(spec).map(|mut spec| {
                     seen.allowed_namespaces = spec.allowed_namespaces.take();
                     seen.allowed_addresses = std::mem::take(&mut spec.allowed_addresses);
                     ProviderSpec::from(spec)

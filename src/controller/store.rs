@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    index::Index,
     key::{InputKey, Key, ProviderKey, WorkloadKey},
     seen::{CredentialSeen, ProviderSeen, SecretSeen, is_later},
 };
@@ -35,15 +36,17 @@ pub struct Store {
     secrets: HashMap<Key, SecretSeen>,
     /// resourceVersions.
     config_maps: HashMap<Key, Box<str>>,
-    by_provider: HashMap<ProviderKey, BTreeSet<Key>>,
-    by_secret: HashMap<Key, BTreeSet<Key>>,
-    by_config_map: HashMap<Key, BTreeSet<Key>>,
-    by_seed: HashMap<InputRef, BTreeSet<Key>>,
+    by_provider: Index<ProviderKey>,
+    by_secret: Index<Key>,
+    by_config_map: Index<Key>,
+    by_seed: Index<InputRef>,
     /// Who exchanges a credential's token.
-    by_upstream: HashMap<Key, BTreeSet<Key>>,
-    by_seed_value: HashMap<[u8; 32], BTreeSet<Key>>,
+    by_upstream: Index<Key>,
+    by_seed_value: Index<[u8; 32]>,
+    /// Counts changes of specs and of namespaces' labels.
+    edition: u64,
     /// Who has a workload restarted.
-    by_workload: HashMap<WorkloadKey, BTreeSet<Key>>,
+    by_workload: Index<WorkloadKey>,
 }
 
 struct Entry {
@@ -70,10 +73,20 @@ impl Store {
         Self { operator_namespace, ..Self::default() }
     }
 
+    /// Another one each time that a spec, or a namespace's labels, may have changed.
+    pub fn edition(&self) -> u64 {
+        self.edition
+    }
+
     // Credentials.
 
     pub fn credential(&self, key: &Key) -> Option<Arc<CredentialSeen>> {
         self.credentials.get(key).map(|entry| entry.seen.clone())
+    }
+
+    /// Whether this very version of a credential is known.
+    pub fn knows_credential(&self, key: &Key, resource_version: Option<&str>) -> bool {
+        self.credentials.get(key).is_some_and(|entry| Some(&*entry.seen.resource_version) == resource_version)
     }
 
     pub fn keys(&self) -> Vec<Key> {
@@ -92,6 +105,7 @@ impl Store {
         match self.credentials.get_mut(key) {
             Some(entry) if same_spec => entry.seen = Arc::new(seen),
             _ => {
+                self.edition += 1;
                 let former = self.unindex(key);
                 let entry = Entry {
                     seen: Arc::new(seen),
@@ -126,6 +140,7 @@ impl Store {
     pub fn remove_credential(&mut self, key: &Key) -> BTreeSet<Key> {
         let mut rivals = self.rivals(key);
         rivals.extend(self.dependents(key));
+        self.edition += 1;
         let former = self.unindex(key);
         self.credentials.remove(key);
         self.forget_unused(former);
@@ -139,12 +154,12 @@ impl Store {
 
     /// Who exchanges this credential's token.
     pub fn dependents(&self, key: &Key) -> BTreeSet<Key> {
-        self.by_upstream.get(key).cloned().unwrap_or_default()
+        self.by_upstream.concerned(key)
     }
 
     /// Who has this workload restarted, with their statuses.
     pub fn restarters(&self, workload: &WorkloadKey) -> Vec<(Key, OAuthCredentialStatus)> {
-        let keys = self.by_workload.get(workload).into_iter().flatten();
+        let keys = self.by_workload.of(workload);
         keys.filter_map(|key| Some((key.clone(), self.credentials.get(key)?.seen.status()))).collect()
     }
 
@@ -167,41 +182,40 @@ impl Store {
         let Some(entry) = self.credentials.get(key) else { return };
         let Ok(spec) = entry.seen.spec() else { return };
         let provider_key = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&key.namespace, reference));
-        let output = Key::new(&key.namespace, &spec.output_name(&key.name));
-        let state = Key::new(&key.namespace, &state_name(&key.name));
+        let output = key.beside(&spec.output_name(&key.name));
+        let state = key.beside(&state_name(&key.name));
         let mut inputs = self.inputs(key, &spec, provider_key.as_ref());
         inputs.extend(upstream::inputs(&key.namespace, &spec, |name| self.spec_of(key, name)));
-        let upstreams: Vec<Key> =
-            upstream::upstreams(&spec).map(|upstream| Key::new(&key.namespace, upstream)).collect();
+        let upstreams: Vec<Key> = upstream::upstreams(&spec).map(|upstream| key.beside(upstream)).collect();
         let (config_maps, inputs): (Vec<_>, Vec<_>) =
             inputs.into_iter().partition(|input| input.kind == InputKind::ConfigMap);
         let mut secrets: BTreeSet<Key> = inputs.iter().map(InputKey::of).map(|input| input.key).collect();
         secrets.extend([output, state]);
         if spec.grant.authorization_code.is_some() {
-            secrets.insert(Key::new(&key.namespace, &consent_name(&key.name)));
+            secrets.insert(key.beside(&consent_name(&key.name)));
         }
         let config_map = config_maps.first().map(|input| InputKey::of(input).key);
         let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef::secret(&key.namespace, &grant.secret_ref));
 
         if let Some(provider) = &provider_key {
-            self.by_provider.entry(provider.clone()).or_default().insert(key.clone());
+            self.by_provider.insert(provider.clone(), key);
         }
         for secret in &secrets {
-            self.by_secret.entry(secret.clone()).or_default().insert(key.clone());
+            self.by_secret.insert(secret.clone(), key);
         }
         if let Some(config_map) = &config_map {
-            self.by_config_map.entry(config_map.clone()).or_default().insert(key.clone());
+            self.by_config_map.insert(config_map.clone(), key);
         }
         for upstream in &upstreams {
-            self.by_upstream.entry(upstream.clone()).or_default().insert(key.clone());
+            self.by_upstream.insert(upstream.clone(), key);
         }
         if let Some(seed) = &seed {
-            self.by_seed.entry(seed.clone()).or_default().insert(key.clone());
+            self.by_seed.insert(seed.clone(), key);
         }
         let workloads = spec.rollout_restart.iter().map(|target| WorkloadKey::of(&key.namespace, target));
         let workloads: Vec<WorkloadKey> = workloads.collect();
         for workload in &workloads {
-            self.by_workload.entry(workload.clone()).or_default().insert(key.clone());
+            self.by_workload.insert(workload.clone(), key);
         }
         if let Some(entry) = self.credentials.get_mut(key) {
             entry.workloads = workloads;
@@ -231,28 +245,28 @@ impl Store {
         let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
         let (seed, value) = (entry.seed.take(), entry.seed_value.take());
         if let Some(config_map) = entry.config_map.take() {
-            take_out(&mut self.by_config_map, &config_map, key);
-            if !self.by_config_map.contains_key(&config_map) {
+            self.by_config_map.remove(&config_map, key);
+            if !self.by_config_map.contains(&config_map) {
                 self.config_maps.remove(&config_map);
             }
         }
         for upstream in std::mem::take(&mut entry.upstreams) {
-            take_out(&mut self.by_upstream, &upstream, key);
+            self.by_upstream.remove(&upstream, key);
         }
         for workload in std::mem::take(&mut entry.workloads) {
-            take_out(&mut self.by_workload, &workload, key);
+            self.by_workload.remove(&workload, key);
         }
         if let Some(provider) = provider {
-            take_out(&mut self.by_provider, &provider, key);
+            self.by_provider.remove(&provider, key);
         }
         for secret in &secrets {
-            take_out(&mut self.by_secret, secret, key);
+            self.by_secret.remove(secret, key);
         }
         if let Some(seed) = seed {
-            take_out(&mut self.by_seed, &seed, key);
+            self.by_seed.remove(&seed, key);
         }
         if let Some(value) = value {
-            take_out(&mut self.by_seed_value, &value, key);
+            self.by_seed_value.remove(&value, key);
         }
         secrets
     }
@@ -260,7 +274,7 @@ impl Store {
     /// Forgets those of these Secrets that nobody uses any more, and that aren't ours.
     fn forget_unused(&mut self, secrets: Vec<Key>) {
         for secret in secrets {
-            if !self.by_secret.contains_key(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
+            if !self.by_secret.contains(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
                 self.secrets.remove(&secret);
             }
         }
@@ -273,9 +287,9 @@ impl Store {
         let Some(entry) = self.credentials.get_mut(key) else { return };
         let before = entry.seed_value.replace(value);
         if let Some(before) = before.filter(|before| *before != value) {
-            take_out(&mut self.by_seed_value, &before, key);
+            self.by_seed_value.remove(&before, key);
         }
-        self.by_seed_value.entry(value).or_default().insert(key.clone());
+        self.by_seed_value.insert(value, key);
     }
 
     /// The older credential on the same seed, if there is one.
@@ -287,9 +301,9 @@ impl Store {
 
     fn rivals(&self, key: &Key) -> BTreeSet<Key> {
         let Some(entry) = self.credentials.get(key) else { return BTreeSet::new() };
-        let by_name = entry.seed.as_ref().and_then(|seed| self.by_seed.get(seed));
-        let by_value = entry.seed_value.as_ref().and_then(|value| self.by_seed_value.get(value));
-        by_name.into_iter().chain(by_value).flatten().filter(|rival| *rival != key).cloned().collect()
+        let by_name = entry.seed.iter().flat_map(|seed| self.by_seed.of(seed));
+        let by_value = entry.seed_value.iter().flat_map(|value| self.by_seed_value.of(value));
+        by_name.chain(by_value).filter(|rival| *rival != key).cloned().collect()
     }
 
     // Providers and namespaces.
@@ -308,11 +322,12 @@ impl Store {
         if same {
             return BTreeSet::new();
         }
+        self.edition += 1;
         match seen {
             Some(seen) => self.providers.insert(key.clone(), Arc::new(seen)),
             None => self.providers.remove(key),
         };
-        let concerned = self.by_provider.get(key).cloned().unwrap_or_default();
+        let concerned = self.by_provider.concerned(key);
         for credential in &concerned {
             self.reindex(credential);
         }
@@ -330,6 +345,7 @@ impl Store {
     /// Takes in a namespace's labels; says whom they concern.
     pub fn put_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> Vec<Key> {
         let same = self.namespaces.get(name) == labels.as_ref();
+        self.edition += u64::from(!same);
         match labels {
             Some(labels) => self.namespaces.insert(name.to_owned(), labels),
             None => self.namespaces.remove(name),
@@ -338,7 +354,7 @@ impl Store {
             return Vec::new();
         }
         let cluster = self.by_provider.iter().filter(|(key, _)| key.kind == ProviderKind::ClusterOAuthProvider);
-        cluster.flat_map(|(_, keys)| keys).filter(|key| &*key.namespace == name).cloned().collect()
+        cluster.map(|(_, key)| key).filter(|key| &*key.namespace == name).cloned().collect()
     }
 
     // Secrets.
@@ -349,8 +365,7 @@ impl Store {
 
     /// Takes in a Secret's metadata, if its name is in use or it is ours; says whom the change concerns.
     pub fn put_secret(&mut self, key: &Key, seen: SecretSeen) -> BTreeSet<Key> {
-        let users = self.by_secret.get(key);
-        if users.is_none() && !seen.is_ours() {
+        if !self.by_secret.contains(key) && !seen.is_ours() {
             self.secrets.remove(key);
             return BTreeSet::new();
         }
@@ -359,9 +374,8 @@ impl Store {
             return BTreeSet::new();
         }
         let same = before.is_some_and(|before| before.resource_version == seen.resource_version);
-        let users = users.cloned().unwrap_or_default();
         self.secrets.insert(key.clone(), seen);
-        if same { BTreeSet::new() } else { users }
+        if same { BTreeSet::new() } else { self.by_secret.concerned(key) }
     }
 
     /// A Secret is gone; with `uid`, only that one is (a new one of its name may be known already).
@@ -371,7 +385,7 @@ impl Store {
             return BTreeSet::new();
         }
         self.secrets.remove(key);
-        self.by_secret.get(key).cloned().unwrap_or_default()
+        self.by_secret.concerned(key)
     }
 
     // ConfigMaps.
@@ -383,7 +397,9 @@ impl Store {
 
     /// Takes in a ConfigMap's resourceVersion, if its name is in use, or that it is gone; says whom the change concerns.
     pub fn put_config_map(&mut self, key: &Key, version: Option<&str>) -> BTreeSet<Key> {
-        let Some(users) = self.by_config_map.get(key) else { return BTreeSet::new() };
+        if !self.by_config_map.contains(key) {
+            return BTreeSet::new();
+        }
         let before = self.config_maps.get(key).map(|before| &**before);
         if before == version || before.zip(version).is_some_and(|(before, version)| is_later(before, version)) {
             return BTreeSet::new();
@@ -392,7 +408,7 @@ impl Store {
             Some(version) => self.config_maps.insert(key.clone(), version.into()),
             None => self.config_maps.remove(key),
         };
-        users.clone()
+        self.by_config_map.concerned(key)
     }
 
     pub fn config_maps_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {
@@ -434,13 +450,4 @@ pub struct Census {
     pub stalled: usize,
     pub expiring: usize,
     pub overdue: usize,
-}
-
-fn take_out<I: Eq + std::hash::Hash>(index: &mut HashMap<I, BTreeSet<Key>>, at: &I, key: &Key) {
-    if let Some(keys) = index.get_mut(at) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(at);
-        }
-    }
 }

@@ -15,8 +15,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, Resource,
-    api::DynamicObject,
-    core::{ApiResource, NamespaceResourceScope, PartialObjectMeta},
+    core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         watcher::{self, Config, Event},
@@ -30,6 +29,7 @@ use super::{
     on_demand::OnDemand,
     seen::{CredentialSeen, ProviderSeen, SecretSeen},
     store::Change,
+    watched::Watched,
 };
 use crate::{
     api::{ALLOWED_AUDIENCES, ClusterOAuthProvider, OAuthCredential, OAuthProvider, ProviderKind},
@@ -72,7 +72,7 @@ pub async fn watch(controller: Arc<Controller>, client: Client, namespaces: Vec<
         let sink = Providers { controller: controller.clone(), kind: ProviderKind::OAuthProvider, scope };
         tasks.push(Box::pin(follow(api, metrics::Resource::Providers, controller.metrics.clone(), sink, first())));
     }
-    let cluster = Api::all_with(client.clone(), &ApiResource::erase::<ClusterOAuthProvider>(&()));
+    let cluster = Api::<Watched<ClusterOAuthProvider>>::all(client.clone());
     let sink =
         Providers { controller: controller.clone(), kind: ProviderKind::ClusterOAuthProvider, scope: Scope::All };
     tasks.push(Box::pin(follow(
@@ -198,14 +198,16 @@ fn scopes(namespaces: &Namespaces) -> Vec<Scope> {
     }
 }
 
-fn spread<K: Resource<DynamicType = ()>>(client: &Client, namespaces: &Namespaces) -> Vec<(Api<DynamicObject>, Scope)> {
-    let resource = ApiResource::erase::<K>(&());
+fn spread<K>(client: &Client, namespaces: &Namespaces) -> Vec<(Api<Watched<K>>, Scope)>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
     scopes(namespaces)
         .into_iter()
         .map(|scope| {
             let api = match &scope {
-                Scope::All => Api::all_with(client.clone(), &resource),
-                Scope::Namespace(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+                Scope::All => Api::all(client.clone()),
+                Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
             };
             (api, scope)
         })
@@ -267,9 +269,13 @@ struct Credentials {
     scope: Scope,
 }
 
-impl Sink<DynamicObject> for Credentials {
-    fn put(&self, object: DynamicObject) -> Option<Key> {
+impl Sink<Watched<OAuthCredential>> for Credentials {
+    fn put(&self, object: Watched<OAuthCredential>) -> Option<Key> {
         let key = key_of(&object.metadata);
+        // The echo of our own write.
+        if self.controller.store().knows_credential(&key, object.metadata.resource_version.as_deref()) {
+            return Some(key);
+        }
         let change = self.controller.store().put_credential(&key, CredentialSeen::of(object));
         if change == Change::Relevant {
             let dependents = self.controller.store().dependents(&key);
@@ -278,7 +284,7 @@ impl Sink<DynamicObject> for Credentials {
         Some(key)
     }
 
-    fn gone(&self, object: DynamicObject) {
+    fn gone(&self, object: Watched<OAuthCredential>) {
         let key = key_of(&object.metadata);
         let rivals = self.controller.store().remove_credential(&key);
         self.controller.wake(rivals.iter().chain([&key]));
@@ -307,14 +313,14 @@ impl Providers {
     }
 }
 
-impl Sink<DynamicObject> for Providers {
-    fn put(&self, object: DynamicObject) -> Option<Key> {
+impl<K> Sink<Watched<K>> for Providers {
+    fn put(&self, object: Watched<K>) -> Option<Key> {
         let key = key_of(&object.metadata);
         self.set(key.clone(), Some(ProviderSeen::of(self.kind, object)));
         Some(key)
     }
 
-    fn gone(&self, object: DynamicObject) {
+    fn gone(&self, object: Watched<K>) {
         self.set(key_of(&object.metadata), None);
     }
 
@@ -356,6 +362,12 @@ impl Sink<PartialObjectMeta<Secret>> for Secrets {
     fn put(&self, object: PartialObjectMeta<Secret>) -> Option<Key> {
         let key = key_of(&object.metadata);
         let mut store = self.controller.store();
+        if store
+            .secret(&key)
+            .is_some_and(|known| object.metadata.resource_version.as_deref() == Some(&known.resource_version))
+        {
+            return Some(key);
+        }
         let concerned = store.put_secret(&key, SecretSeen::of(&object.metadata));
         let known = store.secret(&key).is_some();
         drop(store);

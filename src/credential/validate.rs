@@ -49,6 +49,8 @@ pub struct GivenProvider<'a> {
     pub allowed_addresses: &'a [String],
     /// Names the object, for its rate limit.
     pub id: String,
+    /// Of what of it decides which token is obtained: `fingerprint::provider`.
+    pub hash: String,
     /// What the issuer's metadata say, where they are needed and known.
     pub metadata: Option<Arc<Metadata>>,
 }
@@ -122,7 +124,7 @@ pub fn validate(
         restarts: spec.rollout_restart.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
         output: output(spec.secret.as_ref(), spec.output_name(name), limits)?,
         inputs: references::inputs(namespace, spec, provider.spec, provider.namespace),
-        provider_hash: fingerprint::provider(provider.spec),
+        provider_hash: provider.hash.clone(),
         grant,
         client,
         consent,

@@ -156,6 +156,7 @@ fn checked(url: &str, authentication: &str, id: &str, spec: Value) -> Checked {
         namespace: "default",
         allowed_addresses: &[],
         id: "rfc".into(),
+        hash: String::new(),
         metadata: None,
     };
     let limits = Limits {

@@ -222,7 +222,8 @@ fn check(provider: &ProviderSpec, kind: Kind, credential: &Value) -> Result<Chec
     merge(&mut spec, credential);
     let spec: OAuthCredentialSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     let (namespace, id) = ("operator", "catalog".into());
-    let given = GivenProvider { spec: provider, namespace, allowed_addresses: &[], id, metadata: None };
+    let given =
+        GivenProvider { spec: provider, namespace, allowed_addresses: &[], id, hash: String::new(), metadata: None };
     let limits = Limits {
         request_timeout: Duration::from_secs(30),
         secret_types: Vec::new(),

@@ -19,14 +19,16 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
     };
     for &count in counts {
         for (name, single_use) in [("cold", false), ("single-use", true)] {
-            if wanted(name) {
-                report.add(&format!("{name}-{count}"), cold::run(count, single_use, pairs(size, count)).await);
+            let name = format!("{name}-{count}");
+            if wanted(&name) {
+                report.add(&name, cold::run(count, single_use, pairs(size, count)).await);
             }
         }
     }
     for &count in &counts[counts.len().saturating_sub(2)..] {
-        if wanted("restart") && count >= 10_000 || wanted("restart") && size == Size::Smoke {
-            report.add(&format!("restart-{count}"), restart::run(count).await);
+        let name = format!("restart-{count}");
+        if wanted(&name) && (count >= 10_000 || size == Size::Smoke) {
+            report.add(&name, restart::run(count).await);
         }
     }
     let (herd, lives, crowd) = match size {

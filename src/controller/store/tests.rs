@@ -57,6 +57,14 @@ fn provider(generation: i64, secret: &str) -> ProviderSeen {
     }
 }
 
+fn sets<I: Clone + Eq + std::hash::Hash>(index: &Index<I>) -> HashMap<I, BTreeSet<Key>> {
+    let mut sets: HashMap<I, BTreeSet<Key>> = HashMap::new();
+    for (at, key) in index.iter() {
+        sets.entry(at.clone()).or_default().insert(key.clone());
+    }
+    sets
+}
+
 fn provider_key(cluster: bool) -> ProviderKey {
     match cluster {
         true => ProviderKey { kind: ProviderKind::ClusterOAuthProvider, key: Key::new("", "p2") },
@@ -109,14 +117,14 @@ fn check(store: &Store) {
             by_value.entry(value).or_default().insert(name.clone());
         }
     }
-    assert_eq!(store.by_provider, by_provider);
-    assert_eq!(store.by_secret, by_secret);
+    assert_eq!(sets(&store.by_provider), by_provider);
+    assert_eq!(sets(&store.by_secret), by_secret);
     let found: HashMap<String, BTreeSet<Key>> =
-        store.by_seed.iter().map(|(seed, keys)| (seed.name.clone(), keys.clone())).collect();
+        sets(&store.by_seed).into_iter().map(|(seed, keys)| (seed.name, keys)).collect();
     assert_eq!(found, by_seed);
-    assert_eq!(store.by_seed_value, by_value);
+    assert_eq!(sets(&store.by_seed_value), by_value);
     assert!(
-        store.by_workload.values().all(|keys| *keys == restarting)
+        sets(&store.by_workload).values().all(|keys| *keys == restarting)
             && store.by_workload.is_empty() == restarting.is_empty()
     );
     assert!(store.secrets.iter().all(|(name, seen)| seen.is_ours() || by_secret.contains_key(name)));
@@ -167,13 +175,13 @@ proptest! {
                 }
                 Step::Provider(cluster, seen) => {
                     let seen = seen.map(|(generation, first)| provider(generation, if first { "shared1" } else { "shared2" }));
-                    let users = store.by_provider.get(&provider_key(cluster)).cloned().unwrap_or_default();
+                    let users = store.by_provider.concerned(&provider_key(cluster));
                     let told = store.put_provider(&provider_key(cluster), seen);
                     prop_assert!(told.is_empty() || told == users);
                 }
                 Step::Secret(which, version, ours) => {
                     let name = key(SECRETS[which]);
-                    let users = store.by_secret.get(&name).cloned().unwrap_or_default();
+                    let users = store.by_secret.concerned(&name);
                     let newer = store.secret(&name).is_none_or(|seen| seen.resource_version.parse::<u32>().unwrap() < version);
                     let told = store.put_secret(&name, secret("u", version, ours));
                     prop_assert_eq!(told, if newer { users } else { BTreeSet::new() });

@@ -39,6 +39,7 @@ fn check(spec: Value, provider: Value) -> Checks<Checked> {
         namespace: "shared",
         allowed_addresses: &ranges,
         id: "p".into(),
+        hash: String::new(),
         metadata: None,
     };
     validate("own", "cred", &spec, &given, &limits())
@@ -304,7 +305,14 @@ fn endpoints_are_given_or_discovered() {
             consent: Default::default(),
         };
         let metadata = known.then(|| Arc::new(metadata));
-        let given = GivenProvider { spec: &provider, namespace: "n", allowed_addresses: &[], id: "p".into(), metadata };
+        let given = GivenProvider {
+            spec: &provider,
+            namespace: "n",
+            allowed_addresses: &[],
+            id: "p".into(),
+            hash: String::new(),
+            metadata,
+        };
         let found = endpoints::endpoints(&spec, &given).unwrap();
         let text = |url: Option<Url>| url.map_or("-".to_owned(), |url| url.to_string());
         let issuer = found.issuer.is_some();

@@ -223,6 +223,7 @@ fn check(name: &str, credential: &str, provider: &ProviderSpec, namespace: Optio
         namespace,
         allowed_addresses: &[],
         id: String::new(),
+        hash: String::new(),
         metadata: None,
     };
     // What its flags may change doesn't matter here.

@@ -17,8 +17,14 @@ fn checked(secret: Value, scopes: &[&str]) -> Checked {
     let spec: OAuthCredentialSpec = serde_json::from_value(spec).unwrap();
     let provider: ProviderSpec =
         serde_json::from_value(json!({"endpoints": {"token": "https://id.example/t"}})).unwrap();
-    let given =
-        GivenProvider { spec: &provider, namespace: "ns", allowed_addresses: &[], id: String::new(), metadata: None };
+    let given = GivenProvider {
+        spec: &provider,
+        namespace: "ns",
+        allowed_addresses: &[],
+        id: String::new(),
+        hash: String::new(),
+        metadata: None,
+    };
     let limits = Limits {
         request_timeout: Duration::from_secs(30),
         secret_types: Vec::new(),
