@@ -24,6 +24,7 @@ use oauth_operator::{
         requests,
         shutdown::Shutdown,
         telemetry,
+        traces::Traces,
     },
     secrets::input::RequiredLabel,
 };
@@ -38,17 +39,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let flags = Flags::parse();
     requests::install_crypto_provider();
-    let started = telemetry::init(flags.log_format, &flags.log_level).map_err(Failure::from).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(operate(flags))
-    });
-    match started {
+    match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("oauth-operator can't go on: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(flags: Flags) -> Result<(), Failure> {
+    let traces = traces(&flags);
+    // What is wrong with them is told in the log.
+    telemetry::init(flags.log_format, &flags.log_level, traces.as_ref().ok().and_then(Option::as_ref))?;
+    let traces = traces?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(operate(flags));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    ended
 }
 
 async fn operate(flags: Flags) -> Result<(), Failure> {
@@ -120,19 +130,27 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     Ok(())
 }
 
+fn traces(flags: &Flags) -> Result<Option<Traces>, Failure> {
+    let Some(endpoint) = &flags.otlp_endpoint else { return Ok(None) };
+    Ok(Some(Traces::to(endpoint, &ca_files(flags)?)?))
+}
+
+fn ca_files(flags: &Flags) -> std::io::Result<Vec<Vec<u8>>> {
+    flags.ca_file.iter().map(std::fs::read).collect()
+}
+
 fn transport(flags: &Flags) -> Result<Transport, Failure> {
     let rule = |rule: &AddressRule| match rule {
         AddressRule::Cidr(range) => EgressRule::Cidr(*range),
         AddressRule::Host(name) => EgressRule::Host(name.clone()),
     };
-    let ca_files = flags.ca_file.iter().map(std::fs::read).collect::<Result<_, _>>()?;
     Ok(Transport::new(TransportConfig {
         egress: EgressRules {
             allow: flags.allow_egress.iter().map(rule).collect(),
             deny: flags.deny_egress.iter().map(rule).collect(),
             allow_insecure_http: flags.allow_insecure_http,
         },
-        ca_files,
+        ca_files: ca_files(flags)?,
         proxy: flags.egress_proxy.clone(),
         request_timeout: flags.request_timeout,
         ..TransportConfig::default()

@@ -44,3 +44,5 @@ mod shapes;
 mod state;
 #[path = "cluster/targets.rs"]
 mod targets;
+#[path = "cluster/traces.rs"]
+mod traces;

@@ -101,7 +101,7 @@ impl Controller {
         }
     }
 
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(server.address = sending.target.url.host_str()))]
     async fn connect(&self, sending: &Sending<'_>) -> Result<(Connection, Fence, Event<Why>), Failure> {
         let connection = self.transport.connect(&sending.target).await?;
         let now = Moment::now();
@@ -109,7 +109,7 @@ impl Controller {
         Ok((connection, fence, Event::Connected { now: now.wall, send_by: fence.until.wall }))
     }
 
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(http.response.status_code = tracing::field::Empty))]
     async fn send(
         &self,
         sending: &Sending<'_>,
@@ -126,6 +126,7 @@ impl Controller {
             Ok(reply) => reply,
             Err(failure) => return failed(failure),
         };
+        tracing::Span::current().record("http.response.status_code", reply.status.as_u16());
         self.metrics.fence_to_send(reply.fence_to_send);
         tracing::debug!(fence_to_send_us = reply.fence_to_send.as_micros(), "answered");
         let sent_at = reply.sent_at;

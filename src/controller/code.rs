@@ -28,6 +28,7 @@ use crate::{
 
 impl Controller {
     #[allow(clippy::too_many_arguments)]
+    #[tracing::instrument(name = "exchange", level = "debug", skip_all, fields(reason = tracing::field::Empty, otel.status_code = tracing::field::Empty))]
     pub(super) async fn exchange_code(
         &self,
         key: &Key,
@@ -88,13 +89,13 @@ impl Controller {
             // A refresh token was saved out of a reply that is of no other use.
             Ended::NotSpent { state: Some((record, _)), .. } if record.is_spent(&code_hash) => Ok(Consented::Go),
             Ended::NotSpent { why, .. } => {
-                self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
+                self.refreshed(metrics::Outcome::Failure, why.reason());
                 // A problem of the state's own is no problem of the code's.
                 let sent = why.reason() == Reason::NotAllowed;
                 self.code_failed(key, prepared, view, (&why, sent), mailbox).await
             }
             Ended::Unknown { why, .. } => {
-                self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
+                self.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
                 let cause = problem_of(&why).message;
                 let problem = Problem::passing(
                     Reason::OutcomeUnknown,
@@ -117,7 +118,7 @@ impl Controller {
         view: &View,
         publication: Publication<'_>,
     ) -> Answer<Consented> {
-        self.metrics.refreshed(metrics::Outcome::Success, Reason::Issued);
+        self.refreshed(metrics::Outcome::Success, Reason::Issued);
         let (outcome, next) = match self.publish(key, prepared, checked, view, publication).await? {
             Ok(token) => {
                 let next = self.next_refresh(prepared, checked, &token);

@@ -112,6 +112,7 @@ impl Controller {
         }
     }
 
+    #[tracing::instrument(name = "exchange", level = "debug", skip_all, fields(reason = tracing::field::Empty, otel.status_code = tracing::field::Empty))]
     async fn poll(
         &self,
         key: &Key,

@@ -58,7 +58,7 @@ pub enum Exchanged {
 
 impl Controller {
     /// Asks for a token, and publishes it.
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(level = "debug", skip_all, fields(reason = tracing::field::Empty, otel.status_code = tracing::field::Empty))]
     pub(super) async fn exchange(
         &self,
         key: &Key,
@@ -80,7 +80,7 @@ impl Controller {
         let (ended, base) = ended?;
         match ended {
             Ended::Issued { issued, saved } => {
-                self.metrics.refreshed(metrics::Outcome::Success, Reason::Issued);
+                self.refreshed(metrics::Outcome::Success, Reason::Issued);
                 let record = saved.map(|(record, _)| record);
                 // The main token is published together with the additional ones.
                 let waits = record.as_ref().is_some_and(|record| {
@@ -130,7 +130,7 @@ impl Controller {
                 {
                     self.discoveries.doubt(issuer, Timestamp::now());
                 }
-                self.metrics.refreshed(metrics::Outcome::Failure, why.reason());
+                self.refreshed(metrics::Outcome::Failure, why.reason());
                 let observed = view.observed(prepared, self);
                 let (rules, now) = (&checked.rules, Timestamp::now());
                 Ok(Exchanged::Outcome(Box::new(match &leg {
@@ -139,13 +139,23 @@ impl Controller {
                 })))
             }
             Ended::Unknown { why, .. } => {
-                self.metrics.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
+                self.refreshed(metrics::Outcome::Failure, Reason::OutcomeUnknown);
                 let observed = view.observed(prepared, self);
                 let published = base.as_deref().and_then(|base| base.issued.as_ref());
                 let outcome = failed::unknown(&checked.rules, &observed, why, published, Timestamp::now());
                 Ok(Exchanged::Outcome(Box::new(outcome)))
             }
             Ended::Gone => Ok(Exchanged::Gone),
+        }
+    }
+
+    /// Counts a refresh that ended, and says in its trace how.
+    pub(super) fn refreshed(&self, outcome: metrics::Outcome, reason: Reason) {
+        self.metrics.refreshed(outcome, reason);
+        let exchange = tracing::Span::current();
+        exchange.record("reason", reason.as_str());
+        if outcome == metrics::Outcome::Failure {
+            exchange.record("otel.status_code", "ERROR");
         }
     }
 

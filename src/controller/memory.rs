@@ -76,7 +76,7 @@ pub struct Memory {
     intents: HashMap<Key, (String, BootTime)>,
     faults: HashMap<Key, u32>,
     roots: HashMap<[u8; 32], Arc<Roots>>,
-    traces: HashMap<Key, Span>,
+    traces: HashMap<Key, (Span, Timestamp)>,
     working_values: HashMap<Key, InputValues>,
     restarts: HashMap<Key, Timestamp>,
     working_secrets: HashMap<Key, (String, InputRef)>,
@@ -212,12 +212,12 @@ impl Memory {
         };
     }
 
-    /// Keeps the trace of a pass that waits at the gate: the pass that is let through goes on with it.
-    pub fn hold_trace(&mut self, credential: &Key, span: Span) {
-        self.traces.insert(credential.clone(), span);
+    /// Keeps the trace of a pass that waits at the gate since then: the pass that is let through goes on with it.
+    pub fn hold_trace(&mut self, credential: &Key, span: Span, since: Timestamp) {
+        self.traces.insert(credential.clone(), (span, since));
     }
 
-    pub fn take_trace(&mut self, credential: &Key) -> Option<Span> {
+    pub fn take_trace(&mut self, credential: &Key) -> Option<(Span, Timestamp)> {
         self.traces.remove(credential)
     }
 

@@ -38,6 +38,7 @@ use crate::{
         leader::Leadership,
         metrics::{self, Metrics},
         shutdown::Shutdown,
+        traces,
     },
 };
 
@@ -180,19 +181,23 @@ impl Controller {
             self.metrics.queue_wait(metrics::Queue::Reconcile, between(since, now));
             let controller = self.clone();
             passes.spawn(async move {
-                controller.pass_and_finish(key, Some(permit)).await;
+                controller.pass_and_finish(key, since, Some(permit)).await;
             });
         }
         tracing::warn!("no longer leading");
     }
 
-    async fn pass_and_finish(&self, key: Key, mut seat: Seat) {
+    /// Looks at `key`, which has been due since then.
+    async fn pass_and_finish(&self, key: Key, since: Timestamp, mut seat: Seat) {
         let mut look = Look { controller: self, key: Some(key.clone()) };
         // Kept until the new span stands: the id of a span that is closed names nothing any more.
         let parked = self.memory().take_trace(&key);
-        let parent = parked.as_ref().and_then(tracing::Span::id);
+        let parent = parked.as_ref().and_then(|(span, _)| span.id());
         let span = tracing::debug_span!(parent: parent, "pass", credential = %key);
-        drop(parked);
+        if let Some((_, since)) = parked {
+            traces::waited(&span, metrics::Queue::Exchange, since);
+        }
+        traces::waited(&span, metrics::Queue::Reconcile, since);
         let next = self.pass(&key, &mut seat).instrument(span.clone()).await;
         let now = Timestamp::now();
         let at = match next {
@@ -202,7 +207,7 @@ impl Controller {
             }
             Ok(Next::Parked(at)) => {
                 if !span.is_disabled() {
-                    self.memory().hold_trace(&key, span);
+                    self.memory().hold_trace(&key, span, now);
                 }
                 at
             }

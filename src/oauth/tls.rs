@@ -68,7 +68,11 @@ impl Roots {
         Self { store: Arc::new(store), config: OnceLock::new() }
     }
 
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, RootsError> {
+    /// A configuration for HTTP/1.1, without a certificate of the client's own.
+    ///
+    /// # Errors
+    /// TLS can't be set up.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, RootsError> {
         self.config
             .get_or_init(|| {
                 let mut config = config(Arc::clone(&self.store))?;

@@ -38,6 +38,10 @@ pub enum FlagError {
     ProxyUser,
     #[error("must be an https URL such as https://oauth.example.com, with neither query nor fragment")]
     PublicUrl,
+    #[error(
+        "must be an http or https URL such as http://otel-collector.observability.svc:4318, with neither user name, query nor fragment"
+    )]
+    OtlpEndpoint,
     #[error("not a filter such as info or info,oauth_operator=debug: {0}")]
     LogDirectives(String),
 }
@@ -111,15 +115,15 @@ pub(super) fn parse_public_url(text: &str) -> Result<Url, FlagError> {
     if is_plain && is_safe && url.password().is_none() { Ok(url) } else { Err(FlagError::PublicUrl) }
 }
 
-/// A proxy's URL. A parser of its own, since clap repeats a refused value in its message, and this may hold a password.
+/// A URL. A parser of its own, since clap repeats a refused value in its message, and this may hold a password.
 #[derive(Clone)]
-pub(super) struct ProxyParser;
+pub(super) struct UnquotedUrl(pub(super) fn(&str) -> Result<Url, FlagError>);
 
-impl TypedValueParser for ProxyParser {
+impl TypedValueParser for UnquotedUrl {
     type Value = Url;
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<Url, clap::Error> {
-        value.to_str().ok_or(FlagError::Proxy).and_then(parse_proxy).map_err(|error| {
+        (self.0)(&value.to_string_lossy()).map_err(|error| {
             let flag = argument.map(ToString::to_string).unwrap_or_default();
             clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{flag}': {error}\n"))
                 .with_cmd(command)
@@ -127,13 +131,22 @@ impl TypedValueParser for ProxyParser {
     }
 }
 
-fn parse_proxy(text: &str) -> Result<Url, FlagError> {
+pub(super) fn parse_proxy(text: &str) -> Result<Url, FlagError> {
     let url = Url::parse(text).map_err(|_| FlagError::Proxy)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(FlagError::ProxyUser);
     }
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if url.scheme() == "http" && url.has_host() && bare { Ok(url) } else { Err(FlagError::Proxy) }
+}
+
+/// The base URL of an OTLP collector, perhaps with a path.
+pub(super) fn parse_otlp_endpoint(text: &str) -> Result<Url, FlagError> {
+    let url = Url::parse(text).map_err(|_| FlagError::OtlpEndpoint)?;
+    let is_plain = url.query().is_none() && url.fragment().is_none();
+    let is_open = url.username().is_empty() && url.password().is_none();
+    let is_http = ["http", "https"].contains(&url.scheme()) && url.has_host();
+    if is_plain && is_open && is_http { Ok(url) } else { Err(FlagError::OtlpEndpoint) }
 }
 
 pub(super) fn parse_namespace(text: &str) -> Result<String, FlagError> {

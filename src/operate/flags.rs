@@ -10,8 +10,8 @@ use url::Url;
 
 pub use super::flag_values::{AddressRule, InputLabel};
 use super::flag_values::{
-    ProxyParser, log_directives, parse_lease_duration, parse_namespace, parse_public_url, parse_request_timeout,
-    parse_secret_type,
+    UnquotedUrl, log_directives, parse_lease_duration, parse_namespace, parse_otlp_endpoint, parse_proxy,
+    parse_public_url, parse_request_timeout, parse_secret_type,
 };
 
 /// Keeps OAuth 2.0 access tokens fresh in Kubernetes Secrets.
@@ -85,10 +85,10 @@ pub struct Flags {
     ///
     /// By default requests go directly: HTTP_PROXY and HTTPS_PROXY are not obeyed. User name and password can't be given.
     /// Example: --egress-proxy http://proxy.corp.example:3128
-    #[arg(long, env = "OAUTH_OPERATOR_EGRESS_PROXY", value_name = "URL", hide_env_values = true, value_parser = ProxyParser)]
+    #[arg(long, env = "OAUTH_OPERATOR_EGRESS_PROXY", value_name = "URL", hide_env_values = true, value_parser = UnquotedUrl(parse_proxy))]
     pub egress_proxy: Option<Url>,
 
-    /// PEM file of certificate authorities to trust for token servers, besides the system's.
+    /// PEM file of certificate authorities to trust for token servers and --otlp-endpoint, besides the system's.
     ///
     /// Example: --ca-file /etc/oauth-operator/ca/ca.crt
     #[arg(long, env = "OAUTH_OPERATOR_CA_FILE", value_name = "FILE")]
@@ -153,6 +153,14 @@ pub struct Flags {
     /// Example: --log-level info,oauth_operator::controller=debug
     #[arg(long, env = "OAUTH_OPERATOR_LOG_LEVEL", value_name = "DIRECTIVES", default_value = "info", value_parser = log_directives)]
     pub log_level: String,
+
+    /// Send traces to this OpenTelemetry collector, by OTLP in protobuf over HTTP. By default there are none.
+    ///
+    /// A base URL: /v1/traces is appended. Headers come from OTEL_EXPORTER_OTLP_HEADERS, further attributes from
+    /// OTEL_RESOURCE_ATTRIBUTES, the sampler from OTEL_TRACES_SAMPLER. Neither --egress-proxy nor HTTP_PROXY is used.
+    /// Example: --otlp-endpoint http://otel-collector.observability.svc:4318
+    #[arg(long, env = "OAUTH_OPERATOR_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true, value_parser = UnquotedUrl(parse_otlp_endpoint))]
+    pub otlp_endpoint: Option<Url>,
 }
 
 /// How a log line is written.
@@ -211,7 +219,7 @@ mod tests {
         assert_eq!((flags.max_concurrent_refreshes, flags.request_timeout), (64, Duration::from_secs(30)));
         assert_eq!((flags.leader_election, flags.lease_duration), (true, Duration::from_secs(15)));
         assert_eq!((flags.log_format, flags.log_level.as_str()), (LogFormat::Text, "info"));
-        assert!(!flags.allow_insecure_http);
+        assert!(!flags.allow_insecure_http && flags.otlp_endpoint.is_none());
     }
 
     #[test]
@@ -252,6 +260,8 @@ mod tests {
             ["--log-format", "xml"],
             ["--log-level", "a=b=c"],
             ["--metrics-listen", "8080"],
+            ["--otlp-endpoint", "otel-collector:4318"],
+            ["--otlp-endpoint", "https://otel.example/?token=a"],
         ] {
             let kind = parse(&arguments).unwrap_err().kind();
             assert!([ErrorKind::ValueValidation, ErrorKind::InvalidValue].contains(&kind), "{arguments:?} {kind}");
@@ -259,10 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_password_is_refused_and_not_repeated() {
-        let error = parse(&["--egress-proxy", "http://user:hunter2@proxy:3128"]).unwrap_err().to_string();
-        assert!(error.contains("--egress-proxy") && error.contains("user name"), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        for flag in ["--egress-proxy", "--otlp-endpoint"] {
+            let error = parse(&[flag, "http://user:hunter2@proxy:3128"]).unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains("user name"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

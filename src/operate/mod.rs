@@ -14,3 +14,4 @@ pub mod requests;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;

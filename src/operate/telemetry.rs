@@ -1,6 +1,6 @@
 //! Logs: their format, the user's filter, what no filter may let through, and what a panic says.
 //!
-//! Metrics are in `metrics`.
+//! Metrics are in `metrics`, traces in `traces`.
 
 use std::io::IsTerminal;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-use super::flags::LogFormat;
+use super::{flags::LogFormat, traces::Traces};
 
 /// The most verbose level of each target whose messages can hold a Secret, whatever the user's filter says.
 /// A target counts with all the modules below it.
@@ -44,18 +44,19 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sends logs to standard error in `format`, filtered by `directives` (an EnvFilter) and `CAPS`, and installs the panic hook.
+/// Sends logs to standard error in `format`, filtered by `directives` (an EnvFilter) and `CAPS`, and installs the panic hook. What is traced is
+/// sent where `traces` says.
 ///
 /// # Errors
 /// `directives` can't be parsed, or this was called before.
-pub fn init(format: LogFormat, directives: &str) -> Result<(), TelemetryError> {
+pub fn init(format: LogFormat, directives: &str, traces: Option<&Traces>) -> Result<(), TelemetryError> {
     let filter = filter(directives)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed(),
     };
-    tracing_subscriber::registry().with(layer).try_init()?;
+    tracing_subscriber::registry().with(layer).with(traces.map(Traces::layer)).try_init()?;
     log_panics();
     Ok(())
 }
@@ -154,6 +155,21 @@ mod tests {
                 tracing::warn!(target: "kube_client::client", "hunter2");
             });
             assert_eq!(text, "", "{directives}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_made_where_traces_are_sent_and_nowhere_else() {
+        let endpoint = url::Url::parse("http://127.0.0.1:9").unwrap();
+        for traces in [None, Some(Traces::to(&endpoint, &[]).unwrap())] {
+            let lines =
+                tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(filter("info").unwrap());
+            let subscriber = tracing_subscriber::registry().with(lines).with(traces.as_ref().map(Traces::layer));
+            tracing::subscriber::with_default(subscriber, || {
+                assert_eq!(tracing::debug_span!("pass").is_disabled(), traces.is_none());
+                assert!(tracing::debug_span!(target: "kube_client::client", "HTTP").is_disabled());
+                assert!(!tracing::enabled!(target: "hyper", Level::DEBUG));
+            });
         }
     }
 

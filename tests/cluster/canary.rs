@@ -1,4 +1,4 @@
-//! No secret, and not a word of a server, reaches a log, an Event, a status or a metric: each carries a marker, many ways
+//! No secret, and not a word of a server, reaches a log, a trace, an Event, a status or a metric: each carries a marker, many ways
 //! to fail are driven with the most verbose log, and everything that comes out is searched for it.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use oauth_operator::api::ConditionType;
 use serde_json::json;
 
 use crate::support::standin::{Fault, Hover, Reply, Standin, Symptom};
-use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, until};
+use crate::support::{Cluster, Collector, Conditions, Namespace, Operator, SOON, until};
 
 /// In every secret and every word of the server's. Encodings of a text around it contain one of its own (`forms`).
 pub const MARKER: &str = "Qx7canaryZ9";
@@ -196,11 +196,16 @@ fn assert_clean(place: &str, content: &str, secret: &str) {
 /// Drives every case twice, and searches what came out.
 async fn nothing_leaks(name: &str, format: &str) {
     let namespace = Cluster::shared().await.namespace(name).await;
-    let operator = Operator::start(
-        &namespace,
-        &["--allow-insecure-http", "--log-level=trace", "--leader-election=false", "--request-timeout=3s", format],
-    )
-    .await;
+    let collector = Collector::start().await;
+    let flags = [
+        "--allow-insecure-http",
+        "--log-level=trace",
+        "--leader-election=false",
+        "--request-timeout=3s",
+        format,
+        &collector.flag(),
+    ];
+    let operator = Operator::start(&namespace, &flags).await;
     let mut standins = Vec::new();
     for case in cases() {
         let standin = Standin::start(Hover::default()).await;
@@ -231,19 +236,27 @@ async fn nothing_leaks(name: &str, format: &str) {
     let issued = standins.iter().find(|(case, _)| *case == "issued").unwrap();
     until("the second round", SOON, async || (issued.1.requests().len() >= 2).then_some(())).await;
     namespace.reason("templated", ConditionType::Stalled, "SecretConflict").await;
-    assert_nothing_told(&namespace, operator, &[MARKER.to_owned()]).await;
+    assert_nothing_told(&namespace, operator, &collector, &[MARKER.to_owned()]).await;
 }
 
 /// Ends the operator, and searches everything that anybody may read for each of the secrets.
-pub async fn assert_nothing_told(namespace: &Namespace, mut operator: Operator, secrets: &[String]) {
+pub async fn assert_nothing_told(
+    namespace: &Namespace,
+    mut operator: Operator,
+    collector: &Collector,
+    secrets: &[String],
+) {
     let metrics = operator.metrics().await;
     operator.terminate();
     operator.end(Duration::from_secs(60)).await;
     assert!(operator.log().contains("TRACE"), "the log is as verbose as can be");
+    let traces = collector.received();
+    assert!(collector.spans().iter().any(|span| span.name == "exchange"), "what was done is in the traces");
     let json = |value: serde_json::Result<String>| value.unwrap();
     let mut told = vec![
         ("the log".to_owned(), operator.log()),
         ("/metrics".to_owned(), metrics),
+        ("a trace".to_owned(), format!("{traces:?}")),
         ("an Event".to_owned(), json(serde_json::to_string(&namespace.events().await))),
     ];
     for credential in namespace.credentials().list(&kube::api::ListParams::default()).await.unwrap() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::assertions::{account, allow_tokens, form};
 use crate::canary::{MARKER, assert_nothing_told, error, issued};
 use crate::support::standin::{Fault, Hover, Reply, Standin, Symptom};
-use crate::support::{Cluster, Conditions, Namespace, Operator, SOON, certificates, until};
+use crate::support::{Cluster, Collector, Conditions, Namespace, Operator, SOON, certificates, until};
 
 /// Long enough to be searched for, and in no other text.
 const LEAST: usize = 20;
@@ -134,7 +134,14 @@ async fn paste_a_code(namespace: &Namespace, credential: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_any_grant_leaks() {
     let namespace = Cluster::shared().await.namespace("canary-grants").await;
-    let flags = ["--allow-insecure-http", "--log-level=trace", "--leader-election=false", "--request-timeout=3s"];
+    let collector = Collector::start().await;
+    let flags = [
+        "--allow-insecure-http",
+        "--log-level=trace",
+        "--leader-election=false",
+        "--request-timeout=3s",
+        &collector.flag(),
+    ];
     let operator = Operator::start(&namespace, &flags).await;
     allow_tokens(&namespace).await;
     let key = certificates::key().serialize_pem();
@@ -186,5 +193,6 @@ async fn nothing_of_any_grant_leaks() {
     let polled = form(&asked("device")[1]);
     assert_eq!(polled["device_code"], format!("device-{MARKER}"));
     assert_eq!(form(&asked("code")[0])["code"], format!("code-{MARKER}"));
-    tokio::time::timeout(Duration::from_secs(120), assert_nothing_told(&namespace, operator, &secrets)).await.unwrap();
+    let searched = assert_nothing_told(&namespace, operator, &collector, &secrets);
+    tokio::time::timeout(Duration::from_secs(120), searched).await.unwrap();
 }

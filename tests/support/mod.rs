@@ -11,6 +11,7 @@ pub mod browser;
 pub mod certificates;
 pub mod clock;
 pub mod cluster;
+pub mod collector;
 pub mod keycloak;
 pub mod namespace;
 pub mod oidc;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use clock::Clock;
 pub use cluster::Cluster;
+pub use collector::Collector;
 pub use namespace::{Conditions, Namespace, text};
 pub use oidc::Oidc;
 pub use operator::{Operator, Place};
