@@ -179,6 +179,7 @@ fn settings(flags: &Flags, operator_namespace: String, identity: &str, api_audie
             .require_input_label
             .clone()
             .map(|label| RequiredLabel { key: label.key, value: label.value }),
+        credential_metrics: flags.credential_metrics,
         settings_hash: fingerprint::hash(&egress),
         holder: Holder { pod, boot: identity.to_owned() },
         seed_key: rand::random(),

@@ -26,7 +26,7 @@ use crate::{
         transport::{Connection, Target},
         values::SecretText,
     },
-    operate::leader::Leadership,
+    operate::{leader::Leadership, metrics::ProviderLabels},
     secrets::state,
 };
 
@@ -117,10 +117,11 @@ impl Controller {
         fence: Fence,
         answered: &mut Option<Instant>,
     ) -> Event<Why> {
+        let provider = self.store().provider_labels_of(sending.key).unwrap_or_else(ProviderLabels::inline);
         let began = Instant::now();
         let reply = connection.send(sending.request.clone(), move |now| fence.is_open(now)).await;
         *answered = Some(Instant::now());
-        self.metrics.exchanged(began.elapsed());
+        self.metrics.exchanged(provider, began.elapsed());
         let shape = sending.reply;
         let reply = match reply {
             Ok(reply) => reply,

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     api::{ProviderKind, ProviderRef, RolloutTarget},
     credential::checked::{InputKind, InputRef},
+    operate::metrics::ProviderLabels,
 };
 
 /// Namespace and name.
@@ -71,6 +72,19 @@ impl ProviderKey {
             ProviderKind::ClusterOAuthProvider => "",
         };
         Self { kind: reference.kind, key: Key::new(namespace, &reference.name) }
+    }
+}
+
+impl From<&ProviderKey> for ProviderLabels {
+    fn from(provider: &ProviderKey) -> Self {
+        Self {
+            provider_kind: match provider.kind {
+                ProviderKind::OAuthProvider => "OAuthProvider",
+                ProviderKind::ClusterOAuthProvider => "ClusterOAuthProvider",
+            },
+            provider_namespace: provider.key.namespace.to_string(),
+            provider: provider.key.name.to_string(),
+        }
     }
 }
 

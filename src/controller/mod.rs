@@ -55,6 +55,8 @@ pub struct Settings {
     /// Where people's browsers reach this operator. None: they don't.
     pub public_url: Option<Url>,
     pub required_label: Option<RequiredLabel>,
+    /// Whether metrics tell of single credentials.
+    pub credential_metrics: bool,
     /// Hash of the egress rules: a change is a reason to try again.
     pub settings_hash: String,
     pub holder: Holder,

@@ -109,6 +109,13 @@ impl Controller {
         readiness: Readiness,
         shutdown: Shutdown,
     ) {
+        if self.settings.credential_metrics {
+            let controller = Arc::downgrade(&self);
+            self.metrics.tell_of_credentials(move || {
+                let leads = controller.upgrade().filter(|controller| controller.leadership.held().is_some());
+                leads.map_or_else(Vec::new, |controller| controller.store().series())
+            });
+        }
         let watches = tokio::spawn(watch::watch(self.clone(), client, namespaces, readiness));
         let admissions = tokio::spawn(admit(self.clone()));
         let discovery = tokio::spawn(discover_wanted(self.clone()));
@@ -265,6 +272,10 @@ async fn take_census(controller: Arc<Controller>) {
         controller.metrics.credentials(census.ready, census.not_ready, census.stalled);
         controller.metrics.overdue_refreshes(census.overdue);
         controller.metrics.expiring_refresh_tokens(census.expiring);
+        controller.metrics.waiting_consents(census.waiting);
+        controller.metrics.orphaned_states(census.orphaned);
+        let providers = controller.store().provider_labels();
+        controller.metrics.retain_providers(|labels| providers.contains(labels));
         controller.metrics.queue_depth(metrics::Queue::Exchange, controller.gate.waiting());
     }
 }

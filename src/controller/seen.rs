@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde_json::value::RawValue;
 
-use super::watched::Watched;
+use super::{key::Key, watched::Watched};
 use crate::{
     api::{
         CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredential,
@@ -14,6 +14,7 @@ use crate::{
         REFRESH_REQUESTED_AT, REVOKE_REQUESTED_AT,
     },
     credential::fingerprint,
+    operate::metrics::CredentialSeries,
     secrets::metadata,
 };
 
@@ -35,7 +36,10 @@ pub struct CredentialSeen {
     ready: bool,
     stalled: bool,
     expiring: bool,
+    waiting: bool,
+    expires: Option<Timestamp>,
     next_refresh: Option<Timestamp>,
+    refresh_token_expires: Option<Timestamp>,
 }
 
 impl CredentialSeen {
@@ -63,7 +67,10 @@ impl CredentialSeen {
             ready: false,
             stalled: false,
             expiring: false,
+            waiting: false,
+            expires: None,
             next_refresh: None,
+            refresh_token_expires: None,
         };
         let status = seen.status();
         seen.note(&status);
@@ -93,11 +100,17 @@ impl CredentialSeen {
     }
 
     fn note(&mut self, status: &OAuthCredentialStatus) {
-        use crate::api::{ConditionStatus, ConditionType};
+        use crate::api::{ConditionStatus, ConditionType, Reason};
         let holds = |type_| status.conditions.iter().any(|c| c.type_ == type_ && c.status == ConditionStatus::True);
         (self.ready, self.stalled) = (holds(ConditionType::Ready), holds(ConditionType::Stalled));
         self.expiring = holds(ConditionType::RefreshTokenExpiring);
+        self.waiting = status.conditions.iter().any(|c| {
+            let waits = [ConditionType::Reconciling, ConditionType::Stalled].contains(&c.type_);
+            waits && c.status == ConditionStatus::True && c.reason == Reason::AuthorizationRequired.as_str()
+        });
+        self.expires = status.expiration_time;
         self.next_refresh = status.next_refresh_time;
+        self.refresh_token_expires = status.refresh_token_expiration_time;
     }
 
     pub fn spec(&self) -> serde_json::Result<OAuthCredentialSpec> {
@@ -142,6 +155,23 @@ impl CredentialSeen {
     /// Whether its refresh token dies soon.
     pub fn is_expiring(&self) -> bool {
         self.expiring
+    }
+
+    /// Whether it waits for a person's consent, or for a new refresh token.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// What metrics tell of it.
+    pub fn series(&self, key: &Key) -> CredentialSeries {
+        CredentialSeries {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            ready: self.ready,
+            expires: self.expires,
+            next_refresh: self.next_refresh,
+            refresh_token_expires: self.refresh_token_expires,
+        }
     }
 
     /// Whether its planned refresh is more than a minute late.

@@ -2,7 +2,7 @@
 //! only those whose names are in use. An index says which credentials a changed object concerns. Synchronous; no requests.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -19,6 +19,7 @@ use crate::{
         checked::{InputKind, InputRef},
         references, upstream,
     },
+    operate::metrics::{CredentialSeries, ProviderLabels},
     secrets::{consent::consent_name, state_name},
 };
 
@@ -427,7 +428,7 @@ impl Store {
         self.secrets.keys().filter(|key| !kept.contains(*key)).cloned().collect()
     }
 
-    /// How many credentials are Ready, not Ready, Stalled, and overdue for a refresh.
+    /// How many credentials are Ready, not Ready, Stalled, overdue for a refresh and so on, and how many states are nobody's.
     pub fn census(&self, now: Timestamp) -> Census {
         let mut census = Census::default();
         for entry in self.credentials.values() {
@@ -437,8 +438,32 @@ impl Store {
             census.stalled += usize::from(entry.seen.is_stalled());
             census.expiring += usize::from(entry.seen.is_expiring());
             census.overdue += usize::from(entry.seen.is_overdue(now));
+            census.waiting += usize::from(entry.seen.is_waiting());
         }
+        census.orphaned = self.secrets.iter().filter(|(key, seen)| self.is_orphaned(key, seen)).count();
         census
+    }
+
+    /// Whether this is the state of a credential that is gone.
+    fn is_orphaned(&self, key: &Key, seen: &SecretSeen) -> bool {
+        let Some(owner) = &seen.credential else { return false };
+        *key.name == *state_name(owner) && !self.credentials.contains_key(&Key::new(&key.namespace, owner))
+    }
+
+    /// What metrics tell of each credential.
+    pub fn series(&self) -> Vec<CredentialSeries> {
+        self.credentials.iter().map(|(key, entry)| entry.seen.series(key)).collect()
+    }
+
+    /// The provider object that a credential refers to, while it is there, as metrics name it.
+    pub fn provider_labels_of(&self, credential: &Key) -> Option<ProviderLabels> {
+        let provider = self.credentials.get(credential)?.provider.as_ref()?;
+        self.providers.contains_key(provider).then(|| provider.into())
+    }
+
+    /// All provider objects, as metrics name them.
+    pub fn provider_labels(&self) -> HashSet<ProviderLabels> {
+        self.providers.keys().map(ProviderLabels::from).collect()
     }
 }
 
@@ -450,4 +475,6 @@ pub struct Census {
     pub stalled: usize,
     pub expiring: usize,
     pub overdue: usize,
+    pub waiting: usize,
+    pub orphaned: usize,
 }

@@ -41,6 +41,14 @@ pub struct Flags {
     #[arg(long, env = "OAUTH_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,
 
+    /// Tell in /metrics of each single credential: ready, expiry, next refresh, end of its refresh token.
+    ///
+    /// The leader alone does. With tens of thousands of credentials, set it to false where that is too much for Prometheus.
+    /// Example: --credential-metrics=false
+    #[arg(long, env = "OAUTH_OPERATOR_CREDENTIAL_METRICS", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "true|false", default_value = "true", default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub credential_metrics: bool,
+
     /// Address and port of the pages on which people consent, served as plain HTTP on every replica.
     ///
     /// Put an Ingress or a Gateway with a certificate before it. Nothing is served there without --public-url.
@@ -219,7 +227,7 @@ mod tests {
         assert_eq!((flags.max_concurrent_refreshes, flags.request_timeout), (64, Duration::from_secs(30)));
         assert_eq!((flags.leader_election, flags.lease_duration), (true, Duration::from_secs(15)));
         assert_eq!((flags.log_format, flags.log_level.as_str()), (LogFormat::Text, "info"));
-        assert!(!flags.allow_insecure_http && flags.otlp_endpoint.is_none());
+        assert!(flags.credential_metrics && !flags.allow_insecure_http && flags.otlp_endpoint.is_none());
     }
 
     #[test]

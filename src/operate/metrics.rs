@@ -1,6 +1,7 @@
 //! The operator's Prometheus metrics.
 //!
-//! Every label value is static: nothing from a user, an object's name or a server becomes one. They are served by `health`.
+//! Every label value here is static: nothing from a user or a server becomes one. What is told of single objects, and ends with them, is
+//! in `objects`. They are served by `health`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,7 +10,13 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use self::objects::{CredentialSeries, ProviderLabels};
+use self::objects::{Credentials, Exchanges};
 use crate::api::Reason;
+
+mod objects;
+#[cfg(test)]
+mod tests;
 
 /// An enum whose every value is one static label value.
 macro_rules! labels {
@@ -81,7 +88,8 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     refreshes: Family<Labels<2>, Counter>,
-    exchange_duration: Histogram,
+    exchanges: Exchanges,
+    single_credentials: Credentials,
     fence_to_send: Histogram,
     reply_to_save: Histogram,
     api_requests: Family<Labels<2>, Counter>,
@@ -91,6 +99,8 @@ struct Inner {
     stalled: Gauge,
     overdue: Gauge,
     expiring: Gauge,
+    waiting: Gauge,
+    orphaned: Gauge,
     leader: Gauge,
     lease_renew_failures: Counter,
     watch_restarts: Family<Labels<1>, Counter>,
@@ -104,7 +114,8 @@ impl Metrics {
         let mut inner = Inner {
             registry: Registry::with_prefix("oauth_operator"),
             refreshes: Family::default(),
-            exchange_duration: seconds(),
+            exchanges: Exchanges::new(),
+            single_credentials: Credentials::default(),
             fence_to_send: Histogram::new(FENCE_TO_SEND),
             reply_to_save: Histogram::new(REPLY_TO_SAVE),
             api_requests: Family::default(),
@@ -114,6 +125,8 @@ impl Metrics {
             stalled: Gauge::default(),
             overdue: Gauge::default(),
             expiring: Gauge::default(),
+            waiting: Gauge::default(),
+            orphaned: Gauge::default(),
             leader: Gauge::default(),
             lease_renew_failures: Counter::default(),
             watch_restarts: Family::default(),
@@ -131,9 +144,19 @@ impl Metrics {
         self.0.refreshes.get_or_create(&labels).inc();
     }
 
-    /// One request to a token server took this long, connecting included.
-    pub fn exchanged(&self, took: Duration) {
-        self.0.exchange_duration.observe(took.as_secs_f64());
+    /// One request to a token server took this long, from its first byte to the reply's last.
+    pub fn exchanged(&self, provider: ProviderLabels, took: Duration) {
+        self.0.exchanges.took(provider, took);
+    }
+
+    /// Forgets what is known of providers that are gone.
+    pub fn retain_providers(&self, exists: impl Fn(&ProviderLabels) -> bool) {
+        self.0.exchanges.retain(exists);
+    }
+
+    /// Has every scrape tell of single credentials what `source` says of them.
+    pub fn tell_of_credentials(&self, source: impl Fn() -> Vec<CredentialSeries> + Send + Sync + 'static) {
+        self.0.single_credentials.come_from(Box::new(source));
     }
 
     /// From the send fence's last look at the clocks to the first byte of an answered request.
@@ -177,6 +200,16 @@ impl Metrics {
     /// How many refresh tokens die soon, with no refresh to put that off.
     pub fn expiring_refresh_tokens(&self, count: usize) {
         self.0.expiring.set(gauge(count));
+    }
+
+    /// How many credentials wait for a person's consent, or for a new refresh token.
+    pub fn waiting_consents(&self, count: usize) {
+        self.0.waiting.set(gauge(count));
+    }
+
+    /// How many state Secrets there are whose credential is gone.
+    pub fn orphaned_states(&self, count: usize) {
+        self.0.orphaned.set(gauge(count));
     }
 
     /// Whether this process leads.
@@ -228,7 +261,7 @@ impl Inner {
             "exchange_duration",
             "Time of one request to a token server",
             Unit::Seconds,
-            self.exchange_duration.clone(),
+            self.exchanges.durations.clone(),
         );
         registry.register_with_unit(
             "fence_to_send",
@@ -258,6 +291,12 @@ impl Inner {
             "Refresh tokens that die soon unless a person acts",
             self.expiring.clone(),
         );
+        registry.register(
+            "waiting_consents",
+            "OAuthCredentials that wait for a person's consent, or for a new refresh token",
+            self.waiting.clone(),
+        );
+        registry.register("orphaned_states", "State Secrets whose OAuthCredential is gone", self.orphaned.clone());
         registry.register("leader", "1 where this process leads, else 0", self.leader.clone());
         registry.register(
             "lease_renew_failures",
@@ -267,6 +306,7 @@ impl Inner {
         registry.register("watch_restarts", "Watches that broke and started again", self.watch_restarts.clone());
         registry.register("reconcile_errors", "Reconciles that failed", self.reconcile_errors.clone());
         registry.register("events_dropped", "Kubernetes Events not published", self.events_dropped.clone());
+        registry.register_collector(Box::new(self.single_credentials.clone()));
     }
 
     /// Makes what is always there visible from the first scrape, so that `rate()` and alerts see the first step.
@@ -308,57 +348,4 @@ fn seconds() -> Histogram {
 
 fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn encodes_under_conventional_names() {
-        let metrics = Metrics::new("1.2.3");
-        metrics.refreshed(Outcome::Failure, Reason::InvalidGrant);
-        metrics.exchanged(Duration::from_millis(20));
-        metrics.fence_to_send(Duration::from_micros(20));
-        metrics.reply_to_save(Duration::from_millis(3));
-        metrics.api_request(Verb::Apply, Resource::Secrets);
-        metrics.queue_depth(Queue::Exchange, 7);
-        metrics.credentials(3, 2, 1);
-        metrics.leader(true);
-        metrics.lease_renew_failure();
-        metrics.watch_begins(Resource::Namespaces);
-        metrics.watch_restart(Resource::Secrets);
-        metrics.reconcile_error("conflict");
-        metrics.overdue_refreshes(4);
-        metrics.expiring_refresh_tokens(5);
-        metrics.event_dropped(Dropped::QueueFull);
-        let text = metrics.encode();
-        for line in [
-            "oauth_operator_build_info{version=\"1.2.3\"} 1",
-            "oauth_operator_refreshes_total{outcome=\"failure\",reason=\"InvalidGrant\"} 1",
-            "oauth_operator_refreshes_total{outcome=\"success\",reason=\"Issued\"} 0",
-            "oauth_operator_exchange_duration_seconds_bucket{le=\"0.025\"} 1",
-            "oauth_operator_fence_to_send_seconds_bucket{le=\"0.00001\"} 0",
-            "oauth_operator_fence_to_send_seconds_bucket{le=\"0.000025\"} 1",
-            "oauth_operator_reply_to_save_seconds_bucket{le=\"0.005\"} 1",
-            "oauth_operator_api_requests_total{verb=\"apply\",resource=\"secrets\"} 1",
-            "oauth_operator_queue_depth{queue=\"exchange\"} 7",
-            "oauth_operator_queue_wait_seconds_count{queue=\"reconcile\"} 0",
-            "oauth_operator_credentials{ready=\"true\"} 3",
-            "oauth_operator_credentials{ready=\"false\"} 2",
-            "oauth_operator_stalled_credentials 1",
-            "oauth_operator_overdue_refreshes 4",
-            "oauth_operator_expiring_refresh_tokens 5",
-            "oauth_operator_leader 1",
-            "oauth_operator_lease_renew_failures_total 1",
-            "oauth_operator_watch_restarts_total{resource=\"namespaces\"} 0",
-            "oauth_operator_watch_restarts_total{resource=\"secrets\"} 1",
-            "oauth_operator_reconcile_errors_total{kind=\"panic\"} 0",
-            "oauth_operator_reconcile_errors_total{kind=\"conflict\"} 1",
-            "oauth_operator_events_dropped_total{reason=\"queue_full\"} 1",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
 }

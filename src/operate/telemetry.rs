@@ -44,6 +44,8 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// Sends logs to standard error in `format`, filtered by `directives` (an EnvFilter) and `CAPS`, and installs the panic hook. What is traced is
 /// sent where `traces` says.
 ///
@@ -56,9 +58,17 @@ pub fn init(format: LogFormat, directives: &str, traces: Option<&Traces>) -> Res
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed(),
     };
-    tracing_subscriber::registry().with(layer).with(traces.map(Traces::layer)).try_init()?;
+    tracing_subscriber::registry().with(layers(layer, traces)).try_init()?;
     log_panics();
     Ok(())
+}
+
+/// What is told, and to whom. Not an Option of a layer: an empty one would have every span made.
+fn layers<S>(logs: BoxedLayer<S>, traces: Option<&Traces>) -> Vec<BoxedLayer<S>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
+    std::iter::once(logs).chain(traces.map(|traces| traces.layer().boxed())).collect()
 }
 
 /// The user's filter and the caps, joined by 'and': no order or precision of the user's directives can lift a cap.
@@ -98,6 +108,8 @@ mod tests {
         io::Write,
         sync::{Arc, Mutex},
     };
+
+    use tracing::level_filters::LevelFilter;
 
     use super::*;
 
@@ -159,17 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_made_where_traces_are_sent_and_nowhere_else() {
+    fn spans_are_made_where_traces_are_sent_and_nowhere_else() {
         let endpoint = url::Url::parse("http://127.0.0.1:9").unwrap();
-        for traces in [None, Some(Traces::to(&endpoint, &[]).unwrap())] {
-            let lines =
-                tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(filter("info").unwrap());
-            let subscriber = tracing_subscriber::registry().with(lines).with(traces.as_ref().map(Traces::layer));
-            tracing::subscriber::with_default(subscriber, || {
-                assert_eq!(tracing::debug_span!("pass").is_disabled(), traces.is_none());
-                assert!(tracing::debug_span!(target: "kube_client::client", "HTTP").is_disabled());
-                assert!(!tracing::enabled!(target: "hyper", Level::DEBUG));
-            });
+        let traces = Traces::to(&endpoint, &[]).unwrap();
+        for (traces, most) in [(None, LevelFilter::INFO), (Some(&traces), LevelFilter::DEBUG)] {
+            let logs = tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(filter("info").unwrap());
+            let subscriber = tracing_subscriber::registry().with(layers(logs.boxed(), traces));
+            assert_eq!(subscriber.max_level_hint(), Some(most));
         }
     }
 

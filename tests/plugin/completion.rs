@@ -90,8 +90,8 @@ async fn what_the_docs_have_people_do_lets_credentials_go_without_an_operator() 
     namespace.credentials().delete("going", &Default::default()).await.unwrap();
     assert!(namespace.credentials().get_opt("going").await.unwrap().is_some(), "its finalizer holds it");
 
-    let page = include_str!("../../docs/install.md").split("### Credentials that do not go").nth(1).unwrap();
-    let command = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = include_str!("../../docs/operate.md").split("### Credentials that do not go").nth(1).unwrap();
+    let command = page.split("```sh plugin\n").nth(1).unwrap().split("```").next().unwrap();
     // In this namespace: the cluster has others.
     let command = command.replace("--all-namespaces", "--namespace uninstalled");
     let said = Shell::new(&namespace).runs("bash", &["-euo", "pipefail", "-c", &command]).ended(0);

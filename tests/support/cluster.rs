@@ -64,7 +64,19 @@ impl Cluster {
 
     /// Starts them, with the same data and at the same address.
     pub fn resume(&self) {
-        self.run("start", &["--parent", &std::process::id().to_string()]);
+        let parent = std::process::id().to_string();
+        let audit = self.audit();
+        let audit: Vec<&str> = audit.iter().map(String::as_str).collect();
+        self.run("start", &[&["--parent", &parent], audit.as_slice()].concat());
+    }
+
+    /// Where AUDIT_LOGS names a directory, the API server notes there who did what: tests/run has it tell which rights nobody used.
+    fn audit(&self) -> Vec<String> {
+        let Some(logs) = std::env::var_os("AUDIT_LOGS") else { return Vec::new() };
+        let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/controlplane/audit.yaml");
+        let log = Path::new(&logs).join(self.dir.file_name().unwrap());
+        let flags = [format!("--audit-policy-file={policy}"), format!("--audit-log-path={}.log", log.display())];
+        ["--".to_owned()].into_iter().chain(flags).collect()
     }
 
     fn run(&self, command: &str, arguments: &[&str]) {

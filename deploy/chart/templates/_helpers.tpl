@@ -46,8 +46,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* What the operator does in a namespace that it serves. */}}
 {{- define "oauth-operator.namespaceRules" -}}
 - apiGroups: [oauth-operator.dev]
-  resources: [oauthcredentials, oauthproviders]
+  resources: [oauthcredentials]
   verbs: [get, list, watch]
+- apiGroups: [oauth-operator.dev]
+  resources: [oauthproviders]
+  verbs: [list, watch]
 - apiGroups: [oauth-operator.dev]
   resources: [oauthcredentials/status]
   verbs: [patch]
@@ -80,8 +83,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "oauth-operator.clusterRules" -}}
 - apiGroups: [oauth-operator.dev]
   resources: [clusteroauthproviders]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end -}}
