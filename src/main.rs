@@ -16,9 +16,10 @@ use oauth_operator::{
         transport::{Transport, TransportConfig},
     },
     operate::{
+        certificate::Certificate,
         events::Events,
         flags::{AddressRule, Flags},
-        health::{self, Readiness},
+        health::{self, Protection, Readiness},
         leader::{self, Leadership, LeaseConfig},
         metrics::Metrics,
         requests,
@@ -79,7 +80,7 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     let listener = TcpListener::bind(flags.metrics_listen).await?;
     tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving /metrics, /healthz and /readyz");
     let (end, ended) = Shutdown::by_hand();
-    let served = health::serve(listener, readiness.clone(), metrics.clone(), ended);
+    let served = health::serve(listener, protection(&flags)?, readiness.clone(), metrics.clone(), ended);
 
     let identity = leader::identity();
     let transport = transport(&flags)?;
@@ -133,6 +134,12 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
 fn traces(flags: &Flags) -> Result<Option<Traces>, Failure> {
     let Some(endpoint) = &flags.otlp_endpoint else { return Ok(None) };
     Ok(Some(Traces::to(endpoint, &ca_files(flags)?)?))
+}
+
+fn protection(flags: &Flags) -> Result<Protection, Failure> {
+    let files = flags.metrics_cert_file.clone().zip(flags.metrics_key_file.clone());
+    let certificate = files.map(|(chain, key)| Certificate::read(chain, key)).transpose()?.map(Arc::new);
+    Ok(Protection { certificate, token_file: flags.metrics_token_file.clone() })
 }
 
 fn ca_files(flags: &Flags) -> std::io::Result<Vec<Vec<u8>>> {

@@ -35,11 +35,29 @@ pub struct Flags {
     #[arg(long, env = "OAUTH_OPERATOR_OPERATOR_NAMESPACE", value_name = "NAME", value_parser = parse_namespace)]
     pub operator_namespace: Option<String>,
 
-    /// Address and port of /metrics, /healthz and /readyz, served as plain HTTP.
+    /// Address and port of /metrics, /healthz and /readyz, served as plain HTTP where there is no --metrics-cert-file.
     ///
     /// Example: --metrics-listen [::]:8080
     #[arg(long, env = "OAUTH_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,
+
+    /// PEM file of the certificate, its chain after it, under which /metrics, /healthz and /readyz are served by TLS.
+    ///
+    /// It and its key are read again when they change. Example: --metrics-cert-file /etc/oauth-operator/metrics-tls/tls.crt
+    #[arg(long, env = "OAUTH_OPERATOR_METRICS_CERT_FILE", value_name = "FILE", requires = "metrics_key_file")]
+    pub metrics_cert_file: Option<PathBuf>,
+
+    /// PEM file of that certificate's key.
+    ///
+    /// Example: --metrics-key-file /etc/oauth-operator/metrics-tls/tls.key
+    #[arg(long, env = "OAUTH_OPERATOR_METRICS_KEY_FILE", value_name = "FILE", requires = "metrics_cert_file")]
+    pub metrics_key_file: Option<PathBuf>,
+
+    /// File of a token that /metrics demands as "Authorization: Bearer TOKEN". By default everybody may read /metrics.
+    ///
+    /// It is read for each request, without white space around it. Example: --metrics-token-file /etc/oauth-operator/metrics-token/token
+    #[arg(long, env = "OAUTH_OPERATOR_METRICS_TOKEN_FILE", value_name = "FILE")]
+    pub metrics_token_file: Option<PathBuf>,
 
     /// Tell in /metrics of each single credential: ready, expiry, next refresh, end of its refresh token.
     ///
@@ -228,6 +246,15 @@ mod tests {
         assert_eq!((flags.leader_election, flags.lease_duration), (true, Duration::from_secs(15)));
         assert_eq!((flags.log_format, flags.log_level.as_str()), (LogFormat::Text, "info"));
         assert!(flags.credential_metrics && !flags.allow_insecure_http && flags.otlp_endpoint.is_none());
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let both = parse(&["--metrics-cert-file", "a", "--metrics-key-file", "b"]).unwrap();
+        assert!(both.metrics_cert_file.is_some() && both.metrics_key_file.is_some());
+        for alone in ["--metrics-cert-file", "--metrics-key-file"] {
+            assert_eq!(parse(&[alone, "a"]).unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
+        }
     }
 
     #[test]

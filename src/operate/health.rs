@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,9 +12,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use subtle::ConstantTimeEq;
 use tokio::{net::TcpListener, task::JoinHandle};
+use zeroize::Zeroizing;
 
-use super::{metrics::Metrics, shutdown::Shutdown};
+use super::{certificate::Certificate, metrics::Metrics, shutdown::Shutdown};
 
 /// What the process isn't ready for, by item. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -47,12 +50,27 @@ impl Readiness {
     }
 }
 
+/// How the pages are protected. By default they aren't.
+#[derive(Clone, Debug, Default)]
+pub struct Protection {
+    /// All of them are served by TLS.
+    pub certificate: Option<Arc<Certificate>>,
+    /// /metrics demands the token that is in this file (RFC 6750). The file is read anew for each request.
+    pub token_file: Option<PathBuf>,
+}
+
 /// Serves on `listener` until `stop`: the last thing to stop, as a process that still saves a reply must pass its probes.
-pub fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics, stop: Shutdown) -> JoinHandle<()> {
-    let pages = Pages { readiness, metrics };
-    let answer =
-        move |request: Request<Incoming>| std::future::ready(pages.answer(request.method(), request.uri().path()));
-    super::server::serve(listener, answer, stop)
+pub fn serve(
+    listener: TcpListener,
+    protection: Protection,
+    readiness: Readiness,
+    metrics: Metrics,
+    stop: Shutdown,
+) -> JoinHandle<()> {
+    let Protection { certificate, token_file } = protection;
+    let pages = Pages { readiness, metrics, token_file };
+    let answer = move |request: Request<Incoming>| std::future::ready(pages.answer(&request));
+    super::server::serve_as(listener, certificate, answer, stop)
 }
 
 /// What is served.
@@ -60,10 +78,12 @@ pub fn serve(listener: TcpListener, readiness: Readiness, metrics: Metrics, stop
 struct Pages {
     readiness: Readiness,
     metrics: Metrics,
+    token_file: Option<PathBuf>,
 }
 
 impl Pages {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (method, path) = (request.method(), request.uri().path());
         const TEXT: &str = "text/plain; charset=utf-8";
         if ![Method::GET, Method::HEAD].contains(method) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned());
@@ -78,6 +98,11 @@ impl Pages {
                 missing if missing.is_empty() => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
                 missing => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, missing.join("\n") + "\n"),
             },
+            "/metrics" if !self.admits(request) => {
+                let mut response = page(StatusCode::UNAUTHORIZED, TEXT, "a bearer token is needed\n".to_owned());
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+            }
             "/metrics" => page(
                 StatusCode::OK,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -85,6 +110,21 @@ impl Pages {
             ),
             _ => page(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
         }
+    }
+}
+
+impl Pages {
+    /// Whether the request bears the token, where one is needed. A file that can't be read, or is empty, admits nobody.
+    fn admits<B>(&self, request: &Request<B>) -> bool {
+        let Some(file) = &self.token_file else { return true };
+        let token = std::fs::read(file).map(Zeroizing::new);
+        let Ok(token) = token.inspect_err(|error| tracing::warn!(%error, "--metrics-token-file can't be read")) else {
+            return false;
+        };
+        let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let given = given.strip_prefix(b"Bearer ").or_else(|| given.strip_prefix(b"bearer ")).unwrap_or_default();
+        let token = token.trim_ascii();
+        !token.is_empty() && bool::from(token.ct_eq(given))
     }
 }
 
@@ -106,6 +146,10 @@ mod tests {
 
     /// The whole reply to `request` from a server that isn't ready for one thing.
     async fn ask(request: &str) -> String {
+        ask_of(Protection::default(), request).await
+    }
+
+    async fn ask_of(protection: Protection, request: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, stop) = Shutdown::by_hand();
@@ -114,7 +158,7 @@ mod tests {
             ("watch-secrets", "watch of secrets not yet synced".to_owned()),
         ]);
         readiness.ready("crd");
-        let server = serve(listener, readiness, Metrics::new("1.2.3"), stop);
+        let server = serve(listener, protection, readiness, Metrics::new("1.2.3"), stop);
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut reply = String::new();
@@ -145,6 +189,78 @@ mod tests {
             reply.contains("oauth_operator_build_info{version=\"1.2.3\"} 1") && reply.ends_with("# EOF\n"),
             "{reply}"
         );
+    }
+
+    #[tokio::test]
+    async fn metrics_are_for_those_with_the_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        let protection = Protection { token_file: Some(file.clone()), ..Protection::default() };
+        let status = async |path: &str, authorization: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{authorization}\r\n");
+            ask_of(protection.clone(), &request).await[9..12].to_owned()
+        };
+        assert_eq!(status("/metrics", "authorization: Bearer \r\n").await, "401", "there is no file");
+        std::fs::write(&file, "first\n").unwrap();
+        assert_eq!(status("/metrics", "authorization: Bearer first\r\n").await, "200");
+        for wrong in
+            ["", "authorization: Bearer firs\r\n", "authorization: Basic first\r\n", "authorization: first\r\n"]
+        {
+            assert_eq!(status("/metrics", wrong).await, "401", "{wrong}");
+        }
+        assert_eq!(status("/healthz", "").await, "200", "probes have no token");
+        std::fs::write(&file, "second").unwrap();
+        assert_eq!(status("/metrics", "authorization: Bearer first\r\n").await, "401");
+        assert_eq!(status("/metrics", "authorization: Bearer second\r\n").await, "200");
+        std::fs::write(&file, "\n").unwrap();
+        assert_eq!(status("/metrics", "authorization: Bearer \r\n").await, "401", "an empty token is none");
+    }
+
+    /// The status line that somebody gets who trusts this certificate alone.
+    async fn ask_by_tls(
+        address: std::net::SocketAddr,
+        trusted: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    ) -> Option<String> {
+        let roots = crate::oauth::tls::Roots::parse(trusted.cert.pem().as_bytes()).unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(roots.config().unwrap());
+        let mut stream = connector.connect("operator.test".try_into().unwrap(), stream).await.ok()?;
+        stream.write_all(get("/healthz").as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.ok()?;
+        reply.lines().next().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_replaced_without_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let (chain, key) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
+        let issue = || rcgen::generate_simple_self_signed(vec!["operator.test".to_owned()]).unwrap();
+        let write = |issued: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+            std::fs::write(&chain, issued.cert.pem()).unwrap();
+            std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+        };
+        let (first, second) = (issue(), issue());
+        write(&first);
+        let certificate = Some(Arc::new(Certificate::read(chain.clone(), key.clone()).unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_trigger, stop) = Shutdown::by_hand();
+        let protection = Protection { certificate, ..Protection::default() };
+        serve(listener, protection, Readiness::default(), Metrics::new("1.2.3"), stop);
+        let good = Some("HTTP/1.1 200 OK".to_owned());
+        assert_eq!(ask_by_tls(address, &first).await, good);
+        // One file is replaced, and the other not yet.
+        std::fs::write(&chain, second.cert.pem()).unwrap();
+        assert_eq!(ask_by_tls(address, &first).await, good);
+        write(&second);
+        assert_eq!(ask_by_tls(address, &second).await, good);
+        assert_eq!(ask_by_tls(address, &first).await, None);
+        // What was there is used on.
+        std::fs::remove_file(&key).unwrap();
+        assert_eq!(ask_by_tls(address, &second).await, good);
+        let sentence = Certificate::read(chain, key).unwrap_err().to_string();
+        assert!(sentence.contains("tls.key can't be read"), "{sentence}");
     }
 
     #[tokio::test]

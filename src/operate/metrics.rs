@@ -318,6 +318,7 @@ impl Inner {
         for ready in ["true", "false"] {
             let _ = self.credentials.get_or_create(&[("ready", ready)]);
         }
+        let _ = self.exchanges.durations.get_or_create(&ProviderLabels::inline());
         for why in Dropped::ALL {
             let _ = self.events_dropped.get_or_create(&[("reason", why.as_str())]);
         }

@@ -9,12 +9,15 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
+    time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
-use super::shutdown::Shutdown;
+use super::{certificate::Certificate, shutdown::Shutdown};
 
 /// Connections at once. One that says nothing is dropped after `READ_HEADERS`, so that nobody waits longer than that.
 const CONNECTIONS: usize = 128;
@@ -25,8 +28,22 @@ const CONNECTION: Duration = Duration::from_secs(120);
 const HEADERS: usize = 64;
 const BUFFER: usize = 32 * 1024;
 
-/// Serves `answer` on `listener` until `stop`.
+/// Serves `answer` on `listener` until `stop`, in plain HTTP.
 pub fn serve<A, F>(listener: TcpListener, answer: A, stop: Shutdown) -> JoinHandle<()>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    serve_as(listener, None, answer, stop)
+}
+
+/// The same by TLS, where there is a certificate.
+pub fn serve_as<A, F>(
+    listener: TcpListener,
+    certificate: Option<Arc<Certificate>>,
+    answer: A,
+    stop: Shutdown,
+) -> JoinHandle<()>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -38,7 +55,16 @@ where
             let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(tokio::spawn(converse(stream, answer.clone(), stop.clone(), permit))),
+                    Ok((stream, _)) => {
+                        let (certificate, answer, stop) = (certificate.clone(), answer.clone(), stop.clone());
+                        tokio::spawn(async move {
+                            let Some(certificate) = certificate else { return converse(stream, answer, stop, permit).await };
+                            let secured = TlsAcceptor::from(certificate.config()).accept(stream);
+                            if let Ok(Ok(stream)) = timeout(READ_HEADERS, secured).await {
+                                converse(stream, answer, stop, permit).await;
+                            }
+                        });
+                    }
                     Err(error) => pause_after(&error).await,
                 },
                 () = stop.wait() => return,
@@ -56,8 +82,9 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-async fn converse<A, F>(stream: TcpStream, answer: A, stop: Shutdown, _permit: OwnedSemaphorePermit)
+async fn converse<S, A, F>(stream: S, answer: A, stop: Shutdown, _permit: OwnedSemaphorePermit)
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
@@ -80,5 +107,5 @@ where
         () = stop.wait() => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(READ_HEADERS, connection).await;
+    let _ = timeout(READ_HEADERS, connection).await;
 }

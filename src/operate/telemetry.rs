@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, ParseError, filter_fn},
@@ -76,7 +76,9 @@ fn filter<S>(directives: &str) -> Result<impl Filter<S> + use<S>, ParseError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    Ok(EnvFilter::builder().parse(directives)?.and(filter_fn(within_cap)))
+    // Without a hint of the caps' own the user's would be lost.
+    let caps = filter_fn(within_cap).with_max_level_hint(LevelFilter::TRACE);
+    Ok(EnvFilter::builder().parse(directives)?.and(caps))
 }
 
 /// Whether no cap forbids this event or span.
@@ -108,8 +110,6 @@ mod tests {
         io::Write,
         sync::{Arc, Mutex},
     };
-
-    use tracing::level_filters::LevelFilter;
 
     use super::*;
 

@@ -1,5 +1,5 @@
 // Package kstatus checks that Flux, `helm --wait` and whatever else reads conditions as kstatus does understand an
-// OAuthCredential. Each file is one object; the word before the first "-" of its name is the status to find.
+// OAuthCredential, and that Argo CD does. Each file is one object; the word before the first "-" of its name is the status to find.
 // Files come from testdata and, where KSTATUS_OBJECTS names a directory, from there: what the integration tests saw.
 package kstatus
 
@@ -22,6 +22,11 @@ var expected = map[string]status.Status{
 }
 
 func TestStatus(t *testing.T) {
+	objects(t, check)
+}
+
+// objects calls test with each object, and the word that its file's name begins with.
+func objects(t *testing.T, test func(t *testing.T, file, prefix string, object *unstructured.Unstructured)) {
 	directories := []string{"testdata"}
 	if dir := os.Getenv("KSTATUS_OBJECTS"); dir != "" {
 		directories = append(directories, dir)
@@ -36,15 +41,17 @@ func TestStatus(t *testing.T) {
 		}
 		t.Logf("%d objects in %s", len(files), dir)
 		for _, file := range files {
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) { check(t, file) })
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+				prefix, object := read(t, file)
+				test(t, file, prefix, object)
+			})
 		}
 	}
 }
 
-func check(t *testing.T, file string) {
+func read(t *testing.T, file string) (string, *unstructured.Unstructured) {
 	prefix, _, _ := strings.Cut(filepath.Base(file), "-")
-	want, ok := expected[prefix]
-	if !ok {
+	if _, ok := expected[prefix]; !ok {
 		t.Fatalf("%s: the file's name says no status", file)
 	}
 	text, err := os.ReadFile(file)
@@ -58,15 +65,19 @@ func check(t *testing.T, file string) {
 	if object.GetKind() != "OAuthCredential" || object.GetGeneration() == 0 {
 		t.Fatalf("%s: not an OAuthCredential as an API server returns it", file)
 	}
-	result, err := status.Compute(&object)
+	return prefix, &object
+}
+
+func check(t *testing.T, file, prefix string, object *unstructured.Unstructured) {
+	result, err := status.Compute(object)
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	if result.Status != want {
+	if want := expected[prefix]; result.Status != want {
 		t.Errorf("%s: kstatus says %s (%s), not %s", file, result.Status, result.Message, want)
 	}
 	// With both true the answer would depend on their order.
-	if isTrue(t, &object, "Reconciling") && isTrue(t, &object, "Stalled") {
+	if isTrue(t, object, "Reconciling") && isTrue(t, object, "Stalled") {
 		t.Errorf("%s: Reconciling and Stalled are both True", file)
 	}
 }

@@ -88,3 +88,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [namespaces]
   verbs: [list, watch]
 {{- end -}}
+
+{{/* How the monitors scrape. */}}
+{{- define "oauth-operator.scraping" -}}
+{{- with .Values.metrics.tls.secretName }}
+scheme: https
+tlsConfig:
+  serverName: {{ include "oauth-operator.fullname" $ }}-metrics.{{ $.Release.Namespace }}.svc
+  ca: {secret: {name: {{ . }}, key: ca.crt}}
+{{- end }}
+{{- with .Values.metrics.authentication.secretRef }}
+{{- if .name }}
+authorization: {credentials: {name: {{ .name }}, key: {{ .key }}}}
+{{- end }}
+{{- end }}
+{{- end -}}

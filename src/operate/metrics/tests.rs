@@ -110,6 +110,8 @@ fn a_scrape_tells_of_the_credentials_that_there_are() {
 fn every_metric_is_documented_and_on_the_dashboard() {
     let metrics = Metrics::new("0");
     metrics.tell_of_credentials(Vec::new);
+    metrics.api_request(Verb::Get, Resource::Secrets);
+    metrics.watch_begins(Resource::Secrets);
     let text = metrics.encode();
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE oauth_operator_")?.split(' ').next());
     let families: Vec<_> = families.collect();
