@@ -6,7 +6,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use kube::Config;
+use kube::{Api, Config};
 use oauth_operator::{
     consent,
     controller::{Controller, Settings, run::Parts},
@@ -18,7 +18,7 @@ use oauth_operator::{
     operate::{
         certificate::Certificate,
         events::Events,
-        flags::{AddressRule, Flags},
+        flags::{AddressRule, Command, Flags},
         health::{self, Protection, Readiness},
         leader::{self, Leadership, LeaseConfig},
         metrics::Metrics,
@@ -26,6 +26,7 @@ use oauth_operator::{
         shutdown::Shutdown,
         telemetry,
         traces::Traces,
+        uninstall,
     },
     secrets::input::RequiredLabel,
 };
@@ -70,6 +71,12 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     let mut api_audiences = requests::own_audiences(&config);
     api_audiences.extend(flags.api_server_audiences.iter().cloned());
     let client = requests::client(config, metrics.clone())?;
+    if let Some(Command::RemoveFinalizers) = flags.command {
+        let leases = Api::namespaced(client.clone(), &operator_namespace);
+        let removed = uninstall::remove_finalizers(client, &flags.namespaces, &leases).await?;
+        tracing::info!(removed, "the finalizer is off every credential");
+        return Ok(());
+    }
     let readiness = Readiness::awaiting([
         (
             "watches",

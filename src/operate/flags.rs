@@ -187,6 +187,20 @@ pub struct Flags {
     /// Example: --otlp-endpoint http://otel-collector.observability.svc:4318
     #[arg(long, env = "OAUTH_OPERATOR_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true, value_parser = UnquotedUrl(parse_otlp_endpoint))]
     pub otlp_endpoint: Option<Url>,
+
+    /// What to do instead of operating.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does once, and then ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// Take the operator's finalizer off every credential, when it is uninstalled for good.
+    ///
+    /// Waits until no operator leads. Nothing is revoked. --namespace and --operator-namespace go before it.
+    /// Example: oauth-operator --namespace team-a remove-finalizers
+    RemoveFinalizers,
 }
 
 /// How a log line is written.

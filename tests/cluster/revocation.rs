@@ -327,3 +327,31 @@ async fn a_request_outlives_the_operator() {
     assert!(!lost.is(ConditionType::Ready));
     assert!(namespace.state("it").await["refreshToken"].is_null());
 }
+
+/// Uninstalling: the finalizer goes, others' stay, and nothing is revoked; but not while an operator leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn finalizers_are_taken_off_once_nobody_leads() {
+    let (namespace, oidc, mut operator) = started("revocation-uninstall").await;
+    namespace.apply(&discovered("it", &oidc, "  revocationPolicy: OnDelete").await).await;
+    namespace.apply(&discovered("other", &oidc, "").await).await;
+    for name in ["it", "other"] {
+        namespace.ready(name).await;
+    }
+    let foreign = "example.com/mine";
+    namespace.patch_credential("it", &json!({"metadata": {"finalizers": [FINALIZER, foreign]}})).await;
+
+    let mut removing = operator.run(&["remove-finalizers"]);
+    throughout("it waits for the leader", Duration::from_secs(3), async || {
+        let are = finalizers(&namespace, "it").await;
+        (are != [FINALIZER, foreign]).then(|| format!("{are:?}"))
+    })
+    .await;
+    operator.kill();
+    let ended = until("it has ended", Duration::from_secs(60), async || removing.try_wait().unwrap()).await;
+    assert!(ended.success());
+    assert_eq!(finalizers(&namespace, "it").await, [foreign]);
+    let again = operator.run(&["remove-finalizers"]).wait().unwrap();
+    assert!(again.success(), "there is nothing left to do");
+    namespace.patch_credential("it", &json!({"metadata": {"finalizers": null}})).await;
+    assert!(oidc.log().await.iter().all(|entry| entry["grant_type"] == "refresh_token"), "nothing is revoked");
+}

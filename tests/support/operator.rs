@@ -86,6 +86,14 @@ impl Operator {
         until("the operator is ready", SOON, async || get(&url).await.filter(|(status, _)| *status == 200)).await;
     }
 
+    /// Another process of the same program, with the same rights in the same namespace.
+    pub fn run(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-operator"));
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command.args(["--namespace", &self.namespace, "--operator-namespace", &self.namespace]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
     /// SIGKILL, and a new process with the same flags in the same pod. The log goes on.
     pub async fn restart(&mut self) {
         self.kill();

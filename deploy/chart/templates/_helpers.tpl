@@ -43,6 +43,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* Annotations of what is done after the chart was uninstalled, in the order of these numbers. */}}
+{{- define "oauth-operator.afterwards" -}}
+helm.sh/hook: post-delete
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+helm.sh/hook-weight: {{ . | quote }}
+{{- end -}}
+
 {{/* What the operator does in a namespace that it serves. */}}
 {{- define "oauth-operator.namespaceRules" -}}
 - apiGroups: [oauth-operator.dev]
