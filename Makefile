@@ -39,7 +39,8 @@ bench: ## speed and memory, beside what the API server allows in the same run (l
 bench-full: ## the same with 100,000 credentials and a long steady state (an hour or more)
 	./benches/run full
 fuzz: ## (later release) hostile replies and specs
-audit: ## break each rule of src/credential in turn: the tests must notice (hours)
+audit: ## two public scanners over the chart's objects; break each rule of src/credential in turn: the tests must notice (hours)
+	./tests/audit/manifests
 	./tests/audit/run
 
 fuzz:

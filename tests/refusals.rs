@@ -12,6 +12,8 @@ mod support;
 mod apply;
 #[path = "refusals/catalog.rs"]
 mod catalog;
+#[path = "refusals/compatible.rs"]
+mod compatible;
 #[path = "refusals/crds.rs"]
 mod crds;
 #[path = "refusals/examples.rs"]
