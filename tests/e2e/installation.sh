@@ -17,14 +17,15 @@ prepare_namespace() {
 allowEgress: [$host_address]
 caConfigMap: {name: token-server-ca}
 image: {repository: localhost/oauth-operator, pullPolicy: Never}
+rbac: {rolloutRestart: true}
 YAML
 }
 
-# by_helm COMMAND CHART VERSION
+# by_helm COMMAND CHART VERSION [FLAG...]
 by_helm() {
     log=$dir/helm.log
     helm "$1" oauth-operator "$2" --namespace oauth-operator --wait --timeout 3m \
-        --values "$dir/values.yaml" --set image.tag="$3" >"$log" 2>&1
+        --values "$dir/values.yaml" --set image.tag="$3" "${@:4}" >"$log" 2>&1
     two_replicas "$3"
 }
 
@@ -79,6 +80,41 @@ kill_leader() {
     await 60 "another leader than $dead" led_by_another "$dead"
     ok "$dead was killed, and $(leader) led $((SECONDS - began)) s later"
     "${operators[@]}" rollout status deployment/oauth-operator --timeout=2m >/dev/null
+}
+
+# From all namespaces to one: a Role there, and no ClusterRole that reads Secrets.
+narrow_to_one_namespace() {
+    local rules
+    by_helm upgrade deploy/chart this --set 'watchNamespaces={shop}'
+    rules=$(kubectl get clusterroles --selector app.kubernetes.io/name=oauth-operator -o jsonpath='{range .items[*]}{.metadata.name}: {.rules[*].resources}{"\n"}{end}')
+    [[ $rules == *oauth-operator:* ]] || fail "the ClusterRoles aren't found: $rules"
+    ! grep secrets <<<"$rules" || fail "a ClusterRole is about Secrets"
+    may shop yes
+    may elsewhere no
+    may '' no
+    ok "watchNamespaces: the operator may read the Secrets of that namespace, and no others"
+
+    kubectl create namespace elsewhere >/dev/null
+    credential elsewhere reports
+    credential shop newcomer
+    await 60 "a token in the namespace that is watched" kubectl --namespace shop wait --for=condition=Ready oauthcredential/newcomer --timeout=1s
+    untouched || fail "a credential in a namespace that isn't watched was touched"
+    kubectl --namespace shop delete oauthcredential/newcomer secret/newcomer-client >/dev/null
+    await 30 "the end of the newcomer's Secret" none '/newcomer-token$' secrets --namespace shop
+    ok "a new credential there becomes Ready; one in another namespace is left alone"
+}
+
+# may NAMESPACE yes|no: list its Secrets, or without a name, those of all.
+may() {
+    local scope=(--all-namespaces) answer
+    [[ -z $1 ]] || scope=(--namespace "$1")
+    answer=$(kubectl auth can-i list secrets "${scope[@]}" --as system:serviceaccount:oauth-operator:oauth-operator 2>"$log") || true
+    [[ $answer == "$2" ]] || fail "may the operator list the Secrets of '${1:-all namespaces}'? $answer"
+}
+
+untouched() {
+    [[ $(kubectl --namespace elsewhere get oauthcredential reports -o jsonpath='{.status}{.metadata.finalizers}') == '{"observedGeneration":-1}' ]] &&
+        none reports-token secrets --namespace elsewhere
 }
 
 # What stays when the operator goes: everything that is the users'.

@@ -54,6 +54,21 @@ start_workload() {
     await 60 "the workloads" kubectl --namespace shop wait --for=condition=Ready pods --all --timeout=1s
 }
 
+# credential NAMESPACE NAME: of client credentials, and the Secret with the client's.
+credential() {
+    kubectl --namespace "$1" apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Secret
+metadata: {name: $2-client}
+stringData: {client_secret: reports-secret}
+---
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthCredential
+metadata: {name: $2}
+spec: {provider: {issuer: "$issuer"}, grant: {clientCredentials: {}}, client: {id: reports, secretRef: {name: $2-client, key: client_secret}}}
+YAML
+}
+
 # workload SECRET KEY: reads its file for each call, as docs/outputs.md tells it to.
 workload() {
     kubectl --namespace shop apply -f - >/dev/null <<YAML
