@@ -9,7 +9,6 @@ use super::{
     key::Key,
     observe::{InputsView, Prepared, StateView, View},
     pass::{Next, Seat, lane},
-    publish::Publication,
 };
 use crate::{
     api::Reason,
@@ -18,6 +17,7 @@ use crate::{
         consent::Exchanging,
         failed::Why,
         observed::Problem,
+        published::Publication,
         report::Outcome,
         request::code_request,
         rotation::{Attempt, Ended, Keeps},
@@ -75,7 +75,7 @@ impl Controller {
         match self.carry_out(attempt, sending).await {
             Ended::Issued { issued, saved: Some((record, _)) } => {
                 self.memory().hold_tries(key, None);
-                let publication = Publication::of(&record, &issued, checked);
+                let publication = Publication::of(&record, &issued);
                 self.consented(key, prepared, checked, view, publication).await
             }
             Ended::Issued { saved: None, .. } | Ended::Superseded => {

@@ -12,7 +12,6 @@ use super::{
     memory::Pace,
     observe::{InputsView, Prepared, StateView, View},
     pass::{Next, Seat, lane},
-    publish::Publication,
 };
 use crate::{
     credential::{
@@ -20,6 +19,7 @@ use crate::{
         device::{self, Polling},
         failed::Why,
         observed::Problem,
+        published::Publication,
         record::{Device, StateRecord},
         request::{device_authorization_request, device_request},
         rotation::{Attempt, Ended, Event, Keeps, Write},
@@ -167,7 +167,7 @@ impl Controller {
             Ended::Issued { issued, saved: Some((record, _)) } => {
                 self.memory().hold_pace(key, None);
                 self.memory().hold_tries(key, None);
-                let publication = Publication::of(&record, &issued, checked);
+                let publication = Publication::of(&record, &issued);
                 self.consented(key, prepared, checked, view, publication).await
             }
             Ended::NotSpent { why: Why::Request(failure), state } => {

@@ -15,18 +15,17 @@ use super::{
     gate::{PATIENCE, Permit},
     key::Key,
     observe::{InputsView, Prepared, SourceView, StateView, View},
-    publish::Publication,
 };
 use crate::{
     api::Reason,
     credential::{
         assertion::{Fresh, Unmade},
         checked::{CertificateSource, Checked, InputKind, InputValues},
-        decide::{Exchange, Starts, after_refusal, is_under_way},
+        decide::{Exchange, after_refusal, is_under_way},
         failed::{self, Why},
         legs,
-        lifetimes::Life,
         observed::Problem,
+        published::Publication,
         record::{AskedUnder, Intent, StateRecord},
         report::{Outcome, is_repeated},
         request::{binding, leg_request, secrets, token_request},
@@ -34,7 +33,7 @@ use crate::{
     },
     oauth::{
         encode::EncodedRequest,
-        failure::{Class, Failure},
+        failure::Failure,
         reply::ReplyShape,
         tls::{Identity, Roots},
         transport::Target,
@@ -90,25 +89,15 @@ impl Controller {
                     return Ok(Exchanged::Superseded);
                 }
                 let main = record.as_ref().and_then(|record| record.issued.as_ref()).unwrap_or(&issued);
-                let fresh = leg.is_none() || !is_repeated(&prepared.status, &main.access_token.hash(&key.to_string()));
+                let token_hash = main.access_token.hash(&key.to_string());
+                let fresh = leg.is_none() || !is_repeated(&prepared.status, &token_hash);
+                let source = match &view.inputs {
+                    InputsView::Read { source: SourceView::Tokens(hash), .. } => Some(&**hash),
+                    _ => None,
+                };
                 let publication = match &record {
-                    Some(record) => Publication::of(record, main, checked),
-                    None => Publication {
-                        lineage: &prepared.seen.uid,
-                        revision: {
-                            let known = prepared.status.revision.unwrap_or(0);
-                            let repeated = is_repeated(&prepared.status, &issued.access_token.hash(&key.to_string()));
-                            if repeated { known } else { known + 1 }
-                        },
-                        seed_hash: match &view.inputs {
-                            InputsView::Read { source: SourceView::Tokens(hash), .. } => Some(hash),
-                            _ => None,
-                        },
-                        authorized: None,
-                        issued: &issued,
-                        record: None,
-                        life: Life::default(),
-                    },
+                    Some(record) => Publication::of(record, main),
+                    None => Publication::unkept(&prepared.seen.uid, main, &token_hash, source, &prepared.status),
                 };
                 match self.publish(key, prepared, checked, view, publication).await? {
                     Ok(token) => Ok(Exchanged::Outcome(Box::new(Outcome::Published { token, fresh }))),
@@ -253,10 +242,7 @@ impl Controller {
                 }
             }
             // Rule 6: a refresh token that is refused is looked for in the state, as it is now.
-            let mends = match checked.rules.starts {
-                Starts::Password => failure.class() != Class::Backoff,
-                _ => failure.class() == Class::Person,
-            };
+            let mends = checked.rules.starts.has_another_way(failure.class());
             let Some(token) = token.filter(|_| mends) else { return Ok((ended, base)) };
             refused.push(hash(&token));
             self.read_state(key).await?;

@@ -13,7 +13,6 @@ use super::{
     gate::{LaneId, Rate},
     key::Key,
     observe::{Prepared, StateView, View, jitter},
-    publish::Publication,
     report::expiry,
 };
 use crate::{
@@ -22,9 +21,9 @@ use crate::{
         checked::{Checked, Grant},
         consent::is_needed,
         decide::{Exchange, Plan, decide},
-        legs,
         observed::{OutputSeen, Problem},
-        report::{Outcome, Pass, PublishedToken, is_repeated, whole_seconds},
+        published::{Publication, PublishedToken},
+        report::{Outcome, Pass},
         rotation::Keeps,
     },
 };
@@ -179,7 +178,7 @@ impl Controller {
     async fn republish(&self, key: &Key, prepared: &Prepared, checked: &Checked, view: &View) -> Answer<Step> {
         let StateView::Read { record, .. } = &view.state else { return Ok(Step::Go) };
         let Some(issued) = &record.issued else { return Ok(Step::Go) };
-        let publication = Publication::of(record, issued, checked);
+        let publication = Publication::of(record, issued);
         match self.publish(key, prepared, checked, view, publication).await? {
             Ok(token) => {
                 // A crash between the state and the status: what the status hasn't heard of is news.
@@ -240,13 +239,7 @@ impl Controller {
         token: &PublishedToken,
     ) -> Option<Timestamp> {
         let jitter = jitter(&prepared.seen.uid, Some(token.revision), None);
-        let expires = token.expires_at.map(whole_seconds);
-        let ends = token.life.ends.map(whole_seconds);
-        let repeated = is_repeated(&prepared.status, &token.token_hash);
-        let policy = &checked.rules.policy;
-        let main = policy.after(repeated).refresh_at(whole_seconds(token.obtained_at), expires, ends, jitter);
-        let legs = token.additional.iter().filter_map(|leg| legs::due_at(policy, leg, jitter));
-        main.into_iter().chain(legs).min()
+        token.next_refresh(&checked.rules.policy, &prepared.status, jitter)
     }
 
     /// The gate is full, or the issuer is asked: meanwhile Ready still flips at the expiry.

@@ -15,12 +15,8 @@ use crate::{
     api::{AdditionalTokenStatus, Reason, SecretStatus},
     credential::{
         checked::Checked,
-        decide::Starts,
-        legs,
-        lifetimes::Life,
         observed::Problem,
-        record::{Authorized, Issued, StateRecord},
-        report::PublishedToken,
+        published::{Publication, PublishedToken},
         rotation::Keeps,
     },
     secrets::output::{self, Owner, Precondition, Token},
@@ -28,34 +24,6 @@ use crate::{
 
 /// Tries of one publication against an API server that answers with conflicts, or not at all.
 const MOST_TRIES: u32 = 5;
-
-/// A token to publish.
-#[derive(Clone, Copy)]
-pub struct Publication<'a> {
-    pub lineage: &'a str,
-    pub revision: i64,
-    pub seed_hash: Option<&'a str>,
-    pub authorized: Option<&'a Authorized>,
-    pub issued: &'a Issued,
-    /// The state that it comes from, where there is one.
-    pub record: Option<&'a StateRecord>,
-    /// Of the refresh token, where there is one.
-    pub life: Life,
-}
-
-impl<'a> Publication<'a> {
-    /// The newest token of a state.
-    pub fn of(record: &'a StateRecord, issued: &'a Issued, checked: &Checked) -> Self {
-        let life = match checked.rules.starts {
-            // Where a password begins anew, the end of a refresh token is nothing to see to.
-            Starts::Password => Life::default(),
-            _ => Life::of(record, issued, &checked.rules.policy),
-        };
-        let (seed_hash, authorized) = (record.seed_hash.as_deref(), record.authorized.as_ref());
-        let (lineage, revision) = (&*record.lineage, record.revision);
-        Self { lineage, revision, seed_hash, authorized, issued, record: Some(record), life }
-    }
-}
 
 impl Controller {
     /// Publishes a token that was decided on from `view`. Err in the answer: the API server failed, or somebody else has
@@ -203,32 +171,13 @@ fn published(
     checked: &Checked,
     secret: &SecretSeen,
 ) -> PublishedToken {
-    let additional = publication.record.map(|record| legs::statuses(&checked.rules, record, before));
-    PublishedToken {
-        additional: additional.unwrap_or_default(),
-        token_hash: publication.issued.access_token.hash(&key.to_string()),
-        revision: publication.revision,
-        obtained_at: publication.issued.obtained_at,
-        expires_at: publication.issued.expires_at,
-        life: publication.life,
-        scopes: output::granted_scopes(publication.issued),
-        seed_hash: publication.seed_hash.filter(|_| tells_source(checked.rules.starts)).map(str::to_owned),
-        authorized: publication.authorized.cloned().map(Box::new),
-        secret: SecretStatus {
-            name: checked.output.name.clone(),
-            uid: secret.uid.to_string(),
-            resource_version: secret.resource_version.to_string(),
-        },
-    }
-}
-
-/// Whether the status tells the hash of what the first request sent. A user's name is nothing to tell, not even as a hash:
-/// whoever may read the status could guess it.
-fn tells_source(starts: Starts) -> bool {
-    match starts {
-        Starts::RefreshToken | Starts::Token => true,
-        Starts::Client | Starts::Password | Starts::Consent => false,
-    }
+    let token_hash = publication.issued.access_token.hash(&key.to_string());
+    let secret = SecretStatus {
+        name: checked.output.name.clone(),
+        uid: secret.uid.to_string(),
+        resource_version: secret.resource_version.to_string(),
+    };
+    publication.written(&checked.rules, token_hash, before, secret)
 }
 
 fn forbidden(name: &str) -> Problem {

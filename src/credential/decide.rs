@@ -11,6 +11,7 @@ use super::{
     record::{Intent, Issued, StateRecord},
     rotation::Keeps,
     schedule::{RefreshPolicy, later},
+    starts::Starts,
 };
 use crate::{api::Reason, oauth::values::RefreshToken};
 
@@ -25,21 +26,6 @@ const SET_BACK: Duration = Duration::from_secs(60);
 
 /// The least time between a token and the one that restores an output in its place.
 const RESTORE_PAUSE: Duration = Duration::from_secs(10);
-
-/// What the first request of a credential sends beside the client's proof of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Starts {
-    /// Nothing: it can be repeated at any time.
-    Client,
-    /// A refresh token that was given, once.
-    RefreshToken,
-    /// Another token (RFC 8693). It can be repeated, and is when that token is another one.
-    Token,
-    /// A user's name and password. It can be repeated, and a refresh token from its reply is used until that is refused.
-    Password,
-    /// What a person's consent brings, once.
-    Consent,
-}
 
 /// The part of a checked spec that decides.
 #[derive(Clone, Debug)]
@@ -380,7 +366,9 @@ fn given(rules: &Rules, seen: &Observed<'_>, record: &StateRecord, inputs: &Inpu
 fn cure(rules: &Rules) -> &'static str {
     match rules.starts {
         Starts::Consent => "Have a person consent again: see status.authorization and docs/consent.md.",
-        _ => "Put a new refresh token into the input Secret.",
+        Starts::Client | Starts::RefreshToken | Starts::Token | Starts::Password => {
+            "Put a new refresh token into the input Secret."
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Rules, Starts, failed_inputs, lost_grant, outcome_unknown, replay_at},
+    decide::{Rules, failed_inputs, lost_grant, outcome_unknown, replay_at},
     observed::{Observed, Problem},
     record::Issued,
     report::{self, Outcome},
     rotation::Keeps,
     schedule::{retry_at, retry_hourly},
+    starts::Starts,
 };
 use crate::{
     api::Reason,
@@ -65,16 +66,16 @@ pub fn not_spent(rules: &Rules, seen: &Observed<'_>, why: Why, now: Timestamp) -
         Why::Problem(problem) => (problem, retries.backoff(asked)),
         Why::Request(failure) => {
             let refused = failure.reason() == Reason::InvalidGrant;
-            let sentence = match rules.starts {
-                Starts::Client if refused => REFUSED_WITHOUT_GRANT.to_owned(),
-                Starts::Password if refused => REFUSED_PASSWORD.to_owned(),
-                Starts::Token if refused => REFUSED_TOKEN.to_owned(),
-                _ => as_sentence(&failure),
+            let sentence = match (refused, rules.starts) {
+                (true, Starts::Client) => REFUSED_WITHOUT_GRANT.to_owned(),
+                (true, Starts::Password) => REFUSED_PASSWORD.to_owned(),
+                (true, Starts::Token) => REFUSED_TOKEN.to_owned(),
+                (true, Starts::RefreshToken | Starts::Consent) | (false, _) => as_sentence(&failure),
             };
             match failure.class() {
                 Class::Backoff => (Problem::passing(failure.reason(), sentence), retries.backoff(asked)),
                 // No further call until something changes (rule 6).
-                Class::Person if matches!(rules.starts, Starts::RefreshToken | Starts::Consent) && refused => {
+                Class::Person if rules.starts.ends_with_its_refresh_token() && refused => {
                     let problem = Problem { message: sentence, ..lost_grant(rules) };
                     return Outcome::Failed { problem, retry: None, inputs: retries.inputs };
                 }
@@ -113,14 +114,12 @@ pub fn leg_not_spent(rules: &Rules, seen: &Observed<'_>, leg: &str, why: Why, no
 /// Whether the refresh token was spent isn't known (rule 5). `published` is the token in the output.
 pub fn unknown(rules: &Rules, seen: &Observed<'_>, why: Why, published: Option<&Issued>, now: Timestamp) -> Outcome {
     let retries = Retries::after(seen, now);
-    let replay = match rules.starts {
-        Starts::Password => now,
-        _ => replay_at(rules, now, published.filter(|_| seen.serves()), now),
-    };
-    let known = match rules.starts {
-        Starts::Password => BEGUN_ANEW.to_owned(),
-        _ if replay > now => outcome_unknown().message,
-        _ => SENT_AGAIN.to_owned(),
+    let (replay, known) = match rules.starts {
+        Starts::Password => (now, BEGUN_ANEW.to_owned()),
+        Starts::Client | Starts::RefreshToken | Starts::Token | Starts::Consent => {
+            let replay = replay_at(rules, now, published.filter(|_| seen.serves()), now);
+            (replay, if replay > now { outcome_unknown().message } else { SENT_AGAIN.to_owned() })
+        }
     };
     let cause = match &why {
         Why::Request(failure) => as_sentence(failure),

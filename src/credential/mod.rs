@@ -16,6 +16,7 @@ mod merge;
 #[cfg(test)]
 mod model;
 pub mod observed;
+pub mod published;
 pub mod record;
 pub mod references;
 pub mod report;
@@ -26,5 +27,6 @@ pub mod rotation;
 pub mod schedule;
 #[cfg(test)]
 mod simulation;
+pub mod starts;
 pub mod upstream;
 pub mod validate;

@@ -2,16 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{
-    legs,
-    lifetimes::{Life, is_neglected},
-    observed::Problem,
-    record::Authorized,
-    restart,
-};
+use super::{legs, lifetimes::is_neglected, observed::Problem, published::PublishedToken, restart};
 use crate::api::{
-    AdditionalTokenStatus, AuthorizationFailure, AuthorizationStatus, AuthorizedBy, Condition, ConditionStatus,
-    ConditionType, OAuthCredentialStatus, Reason, RevocationStatus, RolloutRestartStatus, RolloutTarget, SecretStatus,
+    AuthorizationFailure, AuthorizationStatus, AuthorizedBy, Condition, ConditionStatus, ConditionType,
+    OAuthCredentialStatus, Reason, RevocationStatus, RolloutRestartStatus, RolloutTarget,
 };
 
 #[cfg(test)]
@@ -27,24 +21,6 @@ const REVOKED: &str = "What was kept is revoked.";
 
 /// What Refreshed says of a token that is its own refresh credential.
 const REFRESHED_BY_ITSELF: &str = "The last attempt brought an access token. The refresh token expires together with it: a refresh that comes later than status.refreshTokenExpirationTime costs a new authorization, so it is made early.";
-
-/// The token that is in the output Secret.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(test, derive(Hash))]
-pub struct PublishedToken {
-    pub revision: i64,
-    pub obtained_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub life: Life,
-    /// Hash of the access token.
-    pub token_hash: String,
-    pub scopes: Vec<String>,
-    pub seed_hash: Option<String>,
-    pub additional: Vec<AdditionalTokenStatus>,
-    /// Under whose consent it was got.
-    pub authorized: Option<Box<Authorized>>,
-    pub secret: SecretStatus,
-}
 
 /// What a pass came to.
 #[derive(Clone, Debug, PartialEq)]

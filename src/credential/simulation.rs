@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::{
     decide::*,
     failed::{self, Why},
-    lifetimes::Life,
     observed::*,
+    published::{Publication, PublishedToken},
     record::*,
-    report::{self, Outcome, Pass, PublishedToken, whole_seconds},
+    report::{self, Outcome, Pass},
     rotation::*,
     schedule::*,
+    starts::Starts,
 };
 use crate::{
     api::{ConditionStatus, ConditionType, OAuthCredentialStatus, SecretStatus},
@@ -181,7 +182,7 @@ impl World {
                     let (record, _) = self.state.clone().unwrap();
                     let fresh = record.revision > self.status.revision.unwrap_or(0);
                     let issued = record.issued.clone().unwrap();
-                    let token = self.publish(&record.lineage, record.revision, record.seed_hash.clone(), &issued)?;
+                    let token = self.publish(Publication::of(&record, &issued))?;
                     self.settle(Outcome::Published { token, fresh }, self.status.next_refresh_time)?;
                 }
                 Plan::Exchange(plan) => return self.exchange(plan),
@@ -216,14 +217,9 @@ impl World {
         Ok(())
     }
 
-    fn publish(
-        &mut self,
-        lineage: &str,
-        revision: i64,
-        seed_hash: Option<String>,
-        issued: &Issued,
-    ) -> Result<PublishedToken, Died> {
+    fn publish(&mut self, publication: Publication<'_>) -> Result<PublishedToken, Died> {
         self.effect()?;
+        let Publication { lineage, revision, issued, .. } = publication;
         self.output = OutputSeen::Ours(Published {
             lineage: lineage.to_owned(),
             revision,
@@ -231,22 +227,8 @@ impl World {
             output: "o".into(),
             intact: true,
         });
-        Ok(PublishedToken {
-            token_hash: issued.access_token.hash("simulated"),
-            revision,
-            obtained_at: issued.obtained_at,
-            expires_at: issued.expires_at,
-            life: self
-                .state
-                .as_ref()
-                .map(|(record, _)| Life::of(record, issued, &self.rules.policy))
-                .unwrap_or_default(),
-            scopes: Vec::new(),
-            additional: Vec::new(),
-            seed_hash,
-            authorized: None,
-            secret: SecretStatus::default(),
-        })
+        let token_hash = issued.access_token.hash("simulated");
+        Ok(publication.written(&self.rules, token_hash, &[], SecretStatus::default()))
     }
 
     fn exchange(&mut self, plan: Exchange) -> Result<(), Died> {
@@ -256,19 +238,13 @@ impl World {
             let sent = base.as_ref().and_then(|base| base.refresh_token.clone());
             match self.attempt(base.as_deref())? {
                 Ended::Issued { issued, saved } => {
-                    let (lineage, revision, seed_hash) = match saved {
-                        Some((record, _)) => (record.lineage, record.revision, record.seed_hash),
-                        None => ("uid".into(), self.status.revision.unwrap_or(0) + 1, None),
-                    };
-                    let token = self.publish(&lineage, revision, seed_hash, &issued)?;
-                    let expires = token.expires_at.map(whole_seconds);
-                    let jitter = World { status: status_of(revision), ..self.clone() }.jitter();
-                    let next = self.rules.policy.refresh_at(
-                        whole_seconds(token.obtained_at),
-                        expires,
-                        token.life.ends.map(whole_seconds),
-                        jitter,
-                    );
+                    let token_hash = issued.access_token.hash("simulated");
+                    let token = self.publish(match &saved {
+                        Some((record, _)) => Publication::of(record, &issued),
+                        None => Publication::unkept("uid", &issued, &token_hash, None, &self.status.clone()),
+                    })?;
+                    let jitter = World { status: status_of(token.revision), ..self.clone() }.jitter();
+                    let next = token.next_refresh(&self.rules.policy, &self.status, jitter);
                     return self.settle(Outcome::Published { token, fresh: true }, next);
                 }
                 Ended::NotSpent { why, .. } => {

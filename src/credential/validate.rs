@@ -10,13 +10,13 @@ use super::{
         Checked, ClientSource, Grant, HeaderSource, InputRef, Leg, Output, ParameterSource, RefreshSends,
         RequestSource, Scopes, TextSource, TokenExchange, TokenSource, ValueSource,
     },
-    decide::{Rules, Starts},
+    decide::Rules,
     fingerprint,
     merge::{merge_request, merge_response},
     observed::Problem,
     references,
-    rotation::Keeps,
     schedule::{Margin, RefreshPolicy},
+    starts::Starts,
 };
 use crate::{
     api::{
@@ -407,11 +407,6 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
         Grant::TokenExchange(_) => Starts::Token,
         Grant::AuthorizationCode { .. } | Grant::DeviceCode { .. } => Starts::Consent,
     };
-    let keeps = match starts {
-        Starts::Client | Starts::Token => Keeps::Nothing,
-        _ if policy.single_use => Keeps::SingleUse,
-        _ => Keeps::Reusable,
-    };
     let margin = match (optional("refresh.before", &refresh.before)?, refresh.before_percent) {
         (Some(before), _) => Margin::Before(before),
         (None, Some(percent)) => Margin::Percent(percent),
@@ -421,13 +416,13 @@ fn rules(spec: &OAuthCredentialSpec, provider: &ProviderSpec, grant: &Grant, lim
     let whole = optional("refreshTokens.lifetime", &policy.lifetime)?;
     Ok(Rules {
         starts,
-        keeps,
+        keeps: starts.keeps(policy.single_use),
         policy: RefreshPolicy {
             margin,
             earliest: optional("refreshTokens.earliestRefresh", &policy.earliest_refresh)?,
             revokes_access_token: policy.revokes_access_token,
-            idle_lifetime: idle.filter(|_| starts == Starts::RefreshToken),
-            lifetime: whole.filter(|_| starts == Starts::RefreshToken),
+            idle_lifetime: idle.filter(|_| starts.ends_with_its_refresh_token()),
+            lifetime: whole.filter(|_| starts.ends_with_its_refresh_token()),
         },
         suspend: spec.suspend,
         legs: spec.additional_tokens.iter().map(|token| token.name.clone()).collect(),

@@ -161,13 +161,6 @@ fn scope(checked: &Checked, issued: &Issued) -> String {
     })
 }
 
-/// The scopes that were granted, for the status.
-pub fn granted_scopes(issued: &Issued) -> Vec<String> {
-    let scope = issued.scope.as_deref().unwrap_or_default();
-    let scopes = scope.split([' ', ',']).filter(|scope| !scope.is_empty() && scope.len() <= 512);
-    scopes.take(128).map(str::to_owned).collect()
-}
-
 /// The precondition of an apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {

@@ -2,11 +2,11 @@ use super::*;
 use crate::{
     api::OAuthCredentialStatus,
     credential::{
-        decide::Starts,
         observed::{Inputs, Source},
         record::{AskedUnder, Holder, Intent},
         rotation::Keeps,
         schedule::{Jitter, RefreshPolicy},
+        starts::Starts,
     },
     oauth::values::RefreshToken,
 };
@@ -162,16 +162,37 @@ struct Case {
     seen_for: u64,
     not_before: Option<i64>,
     now: i64,
+    status: OAuthCredentialStatus,
+    output: OutputSeen,
+    /// The state isn't in memory.
+    unread: bool,
 }
 
 impl Default for Case {
     fn default() -> Self {
         let mailbox = Some(pasted("abc", vec![request("a", None)]));
-        Self { mailbox, state: Some(granted()), suspend: false, seen_for: 0, not_before: None, now: 60 }
+        let status = OAuthCredentialStatus { revision: Some(3), ..Default::default() };
+        Self {
+            mailbox,
+            state: Some(granted()),
+            suspend: false,
+            seen_for: 0,
+            not_before: None,
+            now: 60,
+            status,
+            output: OutputSeen::Absent,
+            unread: false,
+        }
     }
 }
 
 fn decided(case: &Case) -> Next {
+    let mailbox = case.mailbox.as_ref().map_or(MailboxSeen::None, MailboxSeen::Read);
+    let hash = |code: &SecretText| format!("hash of {}", code.expose());
+    looked(case, |rules, seen| next(rules, seen, mailbox, Answerer::default(), case.not_before.map(at), hash, "new"))
+}
+
+fn looked<T>(case: &Case, look: impl FnOnce(&Rules, &Observed<'_>) -> T) -> T {
     let rules = Rules {
         starts: Starts::Consent,
         keeps: Keeps::SingleUse,
@@ -183,27 +204,29 @@ fn decided(case: &Case) -> Next {
         request_timeout: Duration::from_secs(30),
     };
     let (binding, holder) = (binding("c"), Holder { pod: "pod".into(), boot: "boot".into() });
-    let (status, asked) = (OAuthCredentialStatus { revision: Some(3), ..Default::default() }, AskedUnder::default());
+    let asked = AskedUnder::default();
     let seen = Observed {
         now: at(case.now),
         generation: 1,
-        status: &status,
+        status: &case.status,
         refresh_requested: None,
         asked_under: &asked,
         settings_hash: "",
         output_hash: "",
         output_name: "",
-        output: OutputSeen::Absent,
-        state: case.state.as_ref().map_or(StateSeen::Absent, StateSeen::Read),
+        output: case.output.clone(),
+        state: match &case.state {
+            None => StateSeen::Absent,
+            Some(record) if case.unread => StateSeen::Unread { revision: record.revision, open_intent: false },
+            Some(record) => StateSeen::Read(record),
+        },
         inputs: InputsSeen::Read(Inputs { binding: &binding, source: Source::Consent }),
         seed_taken_by: None,
         holder: &holder,
         intent_seen_for: Duration::from_secs(case.seen_for),
         jitter: Jitter::from_bits(0),
     };
-    let mailbox = case.mailbox.as_ref().map_or(MailboxSeen::None, MailboxSeen::Read);
-    let hash = |code: &SecretText| format!("hash of {}", code.expose());
-    next(&rules, &seen, mailbox, Answerer::default(), case.not_before.map(at), hash, "new")
+    look(&rules, &seen)
 }
 
 #[test]
@@ -250,4 +273,68 @@ fn pauses_and_ends() {
     assert_eq!(decided(&Case { mailbox: empty(), now: 3600, ..Case::default() }), Next::Discard(Some(expired())));
     // A code that couldn't be exchanged for an hour is dead everywhere.
     assert_eq!(decided(&Case { now: 3600, ..Case::default() }), Next::Discard(Some(expired())));
+}
+
+#[test]
+fn what_a_code_needs_to_be_sent() {
+    assert_eq!(decided(&Case { output: OutputSeen::Foreign, ..Case::default() }), Next::Nothing);
+    // Whether the code is spent is in the state.
+    assert_eq!(decided(&Case { unread: true, ..Case::default() }), Next::ReadState);
+    // An earlier try is over when its pause is.
+    assert!(matches!(decided(&Case { not_before: Some(60), ..Case::default() }), Next::Exchange(_)));
+}
+
+/// A person is waited for when nothing else is planned: before the first consent, and after a grant that was lost.
+#[test]
+fn a_person_is_needed_when_nothing_else_helps() {
+    use crate::api::{Condition, ConditionStatus};
+    let refreshed = |type_, reason: Reason| Condition {
+        type_,
+        status: ConditionStatus::False,
+        observed_generation: 1,
+        last_transition_time: at(0),
+        reason: reason.as_str().to_owned(),
+        message: String::new(),
+    };
+    let lost = || OAuthCredentialStatus {
+        failed_attempts: Some(1),
+        conditions: vec![
+            refreshed(ConditionType::Ready, Reason::InvalidGrant),
+            refreshed(ConditionType::Refreshed, Reason::InvalidGrant),
+        ],
+        ..OAuthCredentialStatus::default()
+    };
+    let needed = |plan: Plan, status: OAuthCredentialStatus| {
+        looked(&Case { status, ..Case::default() }, |_, seen| is_needed(&plan, seen))
+    };
+    let hold = |reason| Plan::Hold { problem: Problem::stalled(reason, "It waits."), until: None };
+    assert!(needed(hold(Reason::AuthorizationRequired), OAuthCredentialStatus::default()));
+    assert!(!needed(hold(Reason::InvalidSpec), lost()));
+    assert!(!needed(Plan::ReadState, lost()));
+    let rest = || Plan::Rest { until: None };
+    assert!(needed(rest(), lost()));
+    assert!(!needed(Plan::Rest { until: Some(at(90)) }, lost()), "something is planned");
+    for (what, status) in [
+        ("nothing failed", OAuthCredentialStatus { failed_attempts: None, ..lost() }),
+        ("nothing fails any more", OAuthCredentialStatus { failed_attempts: Some(0), ..lost() }),
+        ("it is tried again", OAuthCredentialStatus { next_refresh_time: Some(at(90)), ..lost() }),
+        (
+            "the grant wasn't refused",
+            OAuthCredentialStatus {
+                conditions: vec![
+                    refreshed(ConditionType::Ready, Reason::InvalidGrant),
+                    refreshed(ConditionType::Refreshed, Reason::OutcomeUnknown),
+                ],
+                ..lost()
+            },
+        ),
+    ] {
+        assert!(!needed(rest(), status), "{what}");
+    }
+}
+
+/// Only the first consent is something to wait for; after that a person has something to do.
+#[test]
+fn only_the_first_consent_is_awaited_in_peace() {
+    assert_eq!([true, false].map(|first| awaited(first).stalls), [false, true]);
 }

@@ -4,11 +4,11 @@ use super::*;
 use crate::{
     api::OAuthCredentialStatus,
     credential::{
-        decide::Starts,
         observed::{Inputs, Source},
         record::{AskedUnder, Binding, Holder},
         rotation::Keeps,
         schedule::{Jitter, RefreshPolicy},
+        starts::Starts,
     },
     oauth::device::DeviceAuthorization,
 };
@@ -59,17 +59,23 @@ struct Case {
     needed: bool,
     seen_for: u64,
     next_poll: Option<i64>,
+    not_before: Option<i64>,
     client: &'static str,
 }
 
-const CASE: Case = Case { state: None, now: 100, needed: true, seen_for: 0, next_poll: None, client: "c" };
+const CASE: Case =
+    Case { state: None, now: 100, needed: true, seen_for: 0, next_poll: None, not_before: None, client: "c" };
 
 fn decided(case: &Case) -> Next {
+    decided_beside(case, false, OutputSeen::Absent, case.state.as_ref().map_or(StateSeen::Absent, StateSeen::Read))
+}
+
+fn decided_beside(case: &Case, suspend: bool, output: OutputSeen, state: StateSeen<'_>) -> Next {
     let rules = Rules {
         starts: Starts::Consent,
         keeps: Keeps::SingleUse,
         policy: RefreshPolicy::default(),
-        suspend: false,
+        suspend,
         reuse_grace_period: None,
         grace_ends_on_use: false,
         legs: Vec::new(),
@@ -86,8 +92,8 @@ fn decided(case: &Case) -> Next {
         settings_hash: "",
         output_hash: "",
         output_name: "",
-        output: OutputSeen::Absent,
-        state: case.state.as_ref().map_or(StateSeen::Absent, StateSeen::Read),
+        output,
+        state,
         inputs: InputsSeen::Read(Inputs { binding: &binding, source: Source::Consent }),
         seed_taken_by: None,
         holder: &here,
@@ -95,7 +101,7 @@ fn decided(case: &Case) -> Next {
         jitter: Jitter::from_bits(0),
     };
     let hash = |code: &SecretText| format!("hash of {}", code.expose());
-    next(&rules, &seen, case.needed, None, case.next_poll.map(at), hash)
+    next(&rules, &seen, case.needed, case.not_before.map(at), case.next_poll.map(at), hash)
 }
 
 #[test]
@@ -128,4 +134,30 @@ fn another_process_is_let_finish() {
     // An earlier run of our own pod is dead.
     let earlier = Some(record(Some(device()), holder("pod", "before")));
     assert_eq!(decided(&Case { state: earlier, ..CASE }), Next::Adopt);
+}
+
+#[test]
+fn nothing_is_asked_for_in_vain() {
+    let state = || StateSeen::Absent;
+    assert_eq!(decided_beside(&CASE, true, OutputSeen::Absent, state()), Next::Nothing, "suspended");
+    assert_eq!(decided_beside(&CASE, false, OutputSeen::Foreign, state()), Next::Nothing, "the output is another's");
+    // An earlier try failed.
+    assert_eq!(decided(&Case { not_before: Some(101), ..CASE }), Next::Wait(at(101)));
+    for not_before in [99, 100] {
+        assert_eq!(decided(&Case { not_before: Some(not_before), ..CASE }), Next::Start);
+    }
+}
+
+/// A state is read where it may hold a code: an attempt is open, or nothing else can bring a token.
+#[test]
+fn a_state_is_read_when_it_matters() {
+    for (needed, open_intent, expected) in [
+        (true, true, Next::ReadState),
+        (true, false, Next::ReadState),
+        (false, true, Next::ReadState),
+        (false, false, Next::Nothing),
+    ] {
+        let unread = StateSeen::Unread { revision: 3, open_intent };
+        assert_eq!(decided_beside(&Case { needed, ..CASE }, false, OutputSeen::Absent, unread), expected);
+    }
 }

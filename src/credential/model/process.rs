@@ -13,13 +13,14 @@ use super::{
 use crate::{
     api::OAuthCredentialStatus,
     credential::{
-        decide::{Rules, Starts},
+        decide::Rules,
         failed::Why,
         observed::{Inputs, InputsSeen, Observed, OutputSeen, Source, StateSeen},
         record::{AskedUnder, Binding, Holder, StateRecord},
         report::Outcome,
         rotation::{Attempt, Keeps},
         schedule::{Jitter, RefreshPolicy},
+        starts::Starts,
     },
     oauth::values::RefreshToken,
 };

@@ -15,9 +15,9 @@ use crate::{
     credential::{
         decide::{Plan, decide},
         failed,
-        lifetimes::Life,
         observed::{Problem, Published},
-        report::{self, Outcome, Pass, PublishedToken, is_overtaken, is_repeated, whole_seconds},
+        published::Publication,
+        report::{self, Outcome, Pass, is_overtaken},
         schedule::Jitter,
     },
 };
@@ -168,26 +168,12 @@ impl World {
     fn published(&mut self, pod: usize, publishing: &Publishing, version: u32) {
         let (record, view) = (&publishing.record, &publishing.view);
         let issued = record.issued.as_ref().unwrap();
-        let token = PublishedToken {
-            additional: Vec::new(),
-            token_hash: issued.access_token.hash(CREDENTIAL),
-            revision: record.revision,
-            obtained_at: issued.obtained_at,
-            expires_at: issued.expires_at,
-            life: Life::of(record, issued, &self.rules.policy),
-            scopes: Vec::new(),
-            seed_hash: record.seed_hash.clone(),
-            authorized: None,
-            secret: SecretStatus { name: "token".into(), uid: "u".into(), resource_version: version.to_string() },
-        };
+        let secret = SecretStatus { name: "token".into(), uid: "u".into(), resource_version: version.to_string() };
+        let token_hash = issued.access_token.hash(CREDENTIAL);
+        let token = Publication::of(record, issued).written(&self.rules, token_hash, &[], secret);
         let status = &view.status.value;
         let (fresh, next) = match publishing.exchanged {
-            true => {
-                let expires = token.expires_at.map(whole_seconds);
-                let obtained = whole_seconds(token.obtained_at);
-                let policy = self.rules.policy.after(is_repeated(status, &token.token_hash));
-                (true, policy.refresh_at(obtained, expires, None, Jitter::from_bits(0)))
-            }
+            true => (true, token.next_refresh(&self.rules.policy, status, Jitter::from_bits(0))),
             false => (record.revision > status.revision.unwrap_or(0), status.next_refresh_time),
         };
         self.settle(pod, view, Outcome::Published { token, fresh }, next);

@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    api::{AdditionalTokenStatus, SecretStatus},
+    credential::lifetimes::Life,
+};
 use ConditionType::{Ready, Reconciling, Refreshed, Stalled};
 
 fn at(second: i64) -> Timestamp {

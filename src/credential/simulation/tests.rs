@@ -1,6 +1,7 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
+use crate::credential::report::whole_seconds;
 
 /// From five seconds to ninety days, short ones as likely as long ones; or for ever.
 fn lifetimes() -> impl Strategy<Value = Option<Duration>> {

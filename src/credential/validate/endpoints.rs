@@ -70,13 +70,13 @@ pub(super) fn revocation(
     grant: &Grant,
 ) -> Checks<Revocation> {
     let wanted = spec.revocation_policy == RevocationPolicy::OnDelete;
-    let keeps = matches!(
-        grant,
+    let keeps = match grant {
         Grant::RefreshToken { .. }
-            | Grant::Password { .. }
-            | Grant::AuthorizationCode { .. }
-            | Grant::DeviceCode { .. }
-    );
+        | Grant::Password { .. }
+        | Grant::AuthorizationCode { .. }
+        | Grant::DeviceCode { .. } => true,
+        Grant::ClientCredentials | Grant::JwtBearer { .. } | Grant::Custom { .. } | Grant::TokenExchange(_) => false,
+    };
     if !keeps && wanted {
         return Err(invalid(
             "revocationPolicy OnDelete revokes what the operator keeps, and for this grant it keeps nothing: leave it out.",

@@ -8,6 +8,7 @@ use crate::{
         checked::{InputValues, Revocation, ServiceAccountToken},
         record::Binding,
         request::{binding, leg_request, revocation_request, token_request},
+        rotation::Keeps,
     },
     oauth::{request::Authentication, values::RefreshToken},
 };
@@ -250,11 +251,36 @@ fn rules_and_durations() {
     };
     assert_eq!(rules.policy, policy);
     assert_eq!(check(seed, json!({})).unwrap().rules.keeps, Keeps::SingleUse);
+    for consent in
+        [json!({"authorizationCode": {"redirectURI": "https://o.example/callback"}}), json!({"deviceCode": {}})]
+    {
+        let times = json!({"refreshTokens": {"idleLifetime": "2h", "lifetime": "24h"}, "endpoints": {
+            "authorization": "https://id.example/a", "deviceAuthorization": "https://id.example/d", "token": "https://id.example/t"}});
+        let policy = check(json!({"grant": consent}), times).unwrap().rules.policy;
+        let lifetimes = (policy.idle_lifetime, policy.lifetime);
+        assert_eq!(lifetimes, (Some(Duration::from_secs(7200)), Some(Duration::from_secs(86400))), "{consent}");
+    }
     let client = check(json!({"refresh": {"before": "15m"}}), times).unwrap().rules;
     assert_eq!((client.keeps, client.policy.idle_lifetime, client.policy.lifetime), (Keeps::Nothing, None, None));
     assert_eq!(client.policy.margin, Margin::Before(Duration::from_secs(900)));
     let percent = check(json!({"refresh": {"beforePercent": 40}}), json!({})).unwrap().rules.policy.margin;
     assert_eq!(percent, Margin::Percent(40));
+}
+
+/// Whoever else consents is refused, whichever way the consent is asked for.
+#[test]
+fn a_consent_expects_whom_the_spec_names() {
+    let endpoints = json!({"endpoints": {"authorization": "https://id.example/a", "token": "https://id.example/t",
+        "deviceAuthorization": "https://id.example/d", "jwks": "https://id.example/k"}, "issuer": "https://id.example"});
+    let expects = |grant: Value| {
+        let checked = check(json!({"grant": grant, "scopes": ["openid"]}), endpoints.clone()).unwrap();
+        checked.grant.expected_subject().map(str::to_owned)
+    };
+    let code = json!({"authorizationCode": {"redirectURI": "https://o.example/callback", "expectedSubject": "robot"}});
+    assert_eq!(expects(code).as_deref(), Some("robot"));
+    assert_eq!(expects(json!({"deviceCode": {"expectedSubject": "robot"}})).as_deref(), Some("robot"));
+    assert_eq!(expects(json!({"deviceCode": {}})), None);
+    assert_eq!(expects(json!({"clientCredentials": {}})), None);
 }
 
 #[test]

@@ -160,12 +160,3 @@ fn the_object_that_is_applied() {
     let object = applied(&retained.output, OWNER, token, &data, &is);
     assert_eq!(object["metadata"].get("ownerReferences"), None);
 }
-
-#[test]
-fn granted_scopes_are_what_the_server_says() {
-    let scopes = |scope: Option<&str>| granted_scopes(&Issued { scope: scope.map(str::to_owned), ..issued() });
-    assert_eq!(scopes(None), [""; 0]);
-    assert_eq!(scopes(Some("a  b,c")), ["a", "b", "c"]);
-    assert_eq!(scopes(Some(&"x".repeat(513))), [""; 0]);
-    assert_eq!(scopes(Some(&"x ".repeat(200))).len(), 128);
-}
