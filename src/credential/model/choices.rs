@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Bounds,
+    Belief, Bounds,
     process::{Cache, Doing, Process},
     steps::Lag,
     world::{Action, Fault, World},
@@ -22,7 +22,8 @@ impl World {
                 .filter(|at| self.cluster.admits(&self.cluster.under_way[*at]))
                 .map(Action::Arrive),
         );
-        if self.may_tick(bounds.horizon) && !self.is_busy() {
+        let noticed = bounds.belief == Belief::ForEver || !self.is_mistaken();
+        if self.may_tick(bounds.horizon) && !self.is_busy() && noticed {
             actions.push(Action::Tick);
         }
         if self.left.people > 0 {
@@ -117,6 +118,12 @@ impl World {
             let process = &self.processes[pod];
             process.alive && !process.paused && (!process.is_idle() || self.is_due(pod))
         })
+    }
+
+    /// Whether a process that runs believes that it leads, and another does.
+    fn is_mistaken(&self) -> bool {
+        let mistaken = |(pod, process): (usize, &Process)| process.leads && !process.paused && self.lease != pod;
+        self.processes.iter().enumerate().any(mistaken)
     }
 
     /// When something happens by itself.

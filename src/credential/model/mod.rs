@@ -56,7 +56,16 @@ pub struct Bounds {
     /// How long the runs last. A token is refreshed after 180 s, expires after 300 s, and a replay waits for 270 s.
     pub horizon: Duration,
     pub left: Left,
+    /// How long a process that runs may go on believing that it leads. A real one lets go of the Lease before another may take it.
+    pub belief: Belief,
     pub broken_rule: Rule,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    ForEver,
+    /// Until time goes on.
+    Moment,
 }
 
 // What has to be reached, or the model explores less than it says.
