@@ -61,7 +61,7 @@ pub fn due_at(policy: &RefreshPolicy, known: &AdditionalTokenStatus, jitter: Jit
     if known.next_refresh_time.is_some() {
         return known.next_refresh_time;
     }
-    let policy = RefreshPolicy { idle_lifetime: None, lifetime: None, ..*policy };
+    let policy = RefreshPolicy { idle_lifetime: None, ..*policy };
     policy.refresh_at(known.last_refresh_time?, known.expiration_time, None, jitter)
 }
 

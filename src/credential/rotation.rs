@@ -243,12 +243,9 @@ impl<F: Clone> Attempt<F> {
                 self.seen = Some(resource_version);
                 self.go(Phase::Sending)
             }
-            (Phase::ReadingIntent { .. }, Event::Read { .. }) => Step::End(Ended::Superseded),
             (Phase::ReadingIntent { tries }, Event::ReadFailed) if tries < 3 => {
                 self.go(Phase::ReadingIntent { tries: tries + 1 })
             }
-            // The intent may stand, but nothing was sent: whoever looks next finds it, and it is this boot's own.
-            (Phase::ReadingIntent { .. }, Event::ReadFailed) => Step::End(Ended::Superseded),
 
             (Phase::Sending, Event::Received(issued)) => match &self.base {
                 None => Step::End(Ended::Issued { issued, saved: None }),
@@ -296,19 +293,14 @@ impl<F: Clone> Attempt<F> {
                     Ended::Superseded
                 })
             }
-            (Phase::Saving { received, tries, .. }, Event::WriteInDoubt | Event::WriteRefused(_)) => {
-                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
-            }
-            (Phase::ReadingForSave { received, tries }, Event::ReadFailed) => {
-                self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
-            }
             (Phase::ReadingForSave { received, tries }, Event::Read { state, credential_exists }) => {
                 self.save_over(received, tries, state, credential_exists)
             }
-            // What was received is never let go, whatever happens.
+            // What was received is never let go, whatever happens: what is there is read, until that tells what to do.
             (Phase::Saving { received, tries, .. } | Phase::ReadingForSave { received, tries }, _) => {
                 self.go(Phase::ReadingForSave { received, tries: tries.saturating_add(1) })
             }
+            // Should the intent stand, nothing was sent: whoever looks next finds it, and it is this boot's own.
             _ => Step::End(Ended::Superseded),
         }
     }

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod edges;
+mod legs;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -269,6 +270,13 @@ fn what_is_being_revoked_is_not_adopted() {
     assert!(
         begun.is_spent(&hash("r0")) && begun.former.is_none() && begun.aside.is_empty() && begun.revoking.is_none()
     );
+    // What began it, and what is known to be spent, each by itself.
+    let seed_of_it = revoking().with(|c| c.record().spent.clear());
+    let spent = revoking().with(|c| c.seed = "s").with(|c| c.record().spent.push(hash("s")));
+    for case in [seed_of_it, spent] {
+        let Plan::Hold { problem, until: None } = case.plan() else { panic!("{:?}", case.plan()) };
+        assert!(problem.message.contains("was being revoked") && problem.stalls, "{}", problem.message);
+    }
     let user = revoking().with(|c| (c.rules.starts, c.record().seed_hash) = (Starts::Password, Some(hash("r0"))));
     assert_eq!(user.says(), "password of new after 3");
 }
@@ -310,6 +318,34 @@ fn a_password_begins_anew() {
         after_refusal(&rules, &record, &record, &refused, |token| hash(token.expose()), at(1010), "anew").unwrap();
     assert_eq!((next.refresh_token, next.lineage.as_str(), next.revision), (None, "anew", 3));
     assert_eq!(next.seed_hash, record.seed_hash);
+}
+
+/// Without a lineage that a person's consent began, and that still holds, one is waited for.
+#[test]
+fn a_consent_is_waited_for() {
+    let consented = |case: Case| {
+        case.with(|c| {
+            (c.rules.starts, c.now) = (Starts::Consent, 4000);
+            c.status.seed_hash = None;
+        })
+    };
+    for (what, case, expected) in [
+        ("given", consented(case()), "r1 of l after 3"),
+        ("not in memory", consented(case()).with(|c| c.read = false), "ReadState"),
+        ("none yet", consented(case()).with(|c| c.state = None), "AuthorizationRequired None true"),
+        (
+            "none but a device code that waits",
+            consented(case()).with(|c| *c.record() = StateRecord { revision: 3, ..StateRecord::default() }),
+            "AuthorizationRequired None true",
+        ),
+        (
+            "revoked",
+            consented(case()).with(|c| c.record().revoking = Some(at(1500))),
+            "AuthorizationRequired None true",
+        ),
+    ] {
+        assert_eq!(case.says(), expected, "{what}");
+    }
 }
 
 /// A token that is exchanged: another one is exchanged at once, the same one when its time has come.

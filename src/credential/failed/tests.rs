@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    api::OAuthCredentialStatus,
+    api::{AdditionalTokenStatus, OAuthCredentialStatus},
     credential::{
         observed::{InputsSeen, OutputSeen, Published, StateSeen},
         record::{AskedUnder, Holder},
@@ -54,10 +54,15 @@ fn tell(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> String {
 }
 
 fn seen(outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> Outcome {
+    seen_with(Vec::new(), outcome)
+}
+
+fn seen_with(additional_tokens: Vec<AdditionalTokenStatus>, outcome: impl FnOnce(&Observed<'_>) -> Outcome) -> Outcome {
     let status = OAuthCredentialStatus {
         observed_generation: Some(1),
         revision: Some(1),
         expiration_time: Some(at(4600)),
+        additional_tokens,
         ..OAuthCredentialStatus::default()
     };
     let (asked_under, holder) = (AskedUnder::default(), Holder { pod: "p".into(), boot: "b".into() });
@@ -119,9 +124,8 @@ fn a_refused_password_is_sent_again_hourly() {
     assert_eq!(cut, (Reason::OutcomeUnknown, false, Some(2)), "the password is sent again, and nothing is lost");
 }
 
-#[test]
-fn an_unknown_outcome_waits_while_a_token_serves() {
-    let issued = Issued {
+fn issued() -> Issued {
+    Issued {
         leg: String::new(),
         access_token: AccessToken::new("a"),
         refresh_token: None,
@@ -133,7 +137,12 @@ fn an_unknown_outcome_waits_while_a_token_serves() {
         refresh_token_expires_at: None,
         response: SecretText::new("{}"),
         asked_under: AskedUnder::default(),
-    };
+    }
+}
+
+#[test]
+fn an_unknown_outcome_waits_while_a_token_serves() {
+    let issued = issued();
     let cut = || Why::Request(Failure::Cut);
     let strict = rules(Keeps::SingleUse);
     let lenient = Rules { reuse_grace_period: Some(Duration::from_secs(60)), ..strict.clone() };
@@ -187,5 +196,41 @@ fn an_unknown_outcome_says_when_it_is_sent_again() {
     let strict = rules(Keeps::SingleUse);
     let user = Rules { starts: Starts::Password, ..strict.clone() };
     assert_eq!(told(&strict), format!("{SENT_AGAIN} {cause}"));
+    let serving = issued();
+    let put_off = tell(|seen| unknown(&strict, seen, Why::Request(Failure::Cut), Some(&serving), at(NOW)));
+    assert_eq!(put_off, format!("{} {cause}", outcome_unknown().message));
     assert_eq!(told(&user), format!("{BEGUN_ANEW} {cause}"));
+}
+
+/// An additional token that can't be had waits by its own count of failures, under its own spec.
+#[test]
+fn an_additional_token_waits_for_itself() {
+    let known = |name: &str, spec: &str, failed| AdditionalTokenStatus {
+        name: name.to_owned(),
+        spec_hash: Some(spec.to_owned()),
+        failed_attempts: Some(failed),
+        ..AdditionalTokenStatus::default()
+    };
+    let known = [known("mail", "", 3), known("files", "", 1), known("chat", "former", 3)];
+    let waits = |leg: &str, why: Why| {
+        let rules = rules(Keeps::SingleUse);
+        match seen_with(known.to_vec(), |seen| leg_not_spent(&rules, seen, leg, why, at(NOW))) {
+            Outcome::LegFailed { leg: of, problem, retry, .. } if of == leg => {
+                (problem.reason, retry.as_second() - NOW)
+            }
+            Outcome::Failed { problem, retry: None, .. } => (problem.reason, 0),
+            other => panic!("{other:?}"),
+        }
+    };
+    let busy = || Why::Request(Failure::RateLimited { retry_after: None });
+    for (leg, seconds) in [("mail", 20), ("files", 5), ("chat", 2), ("new", 2)] {
+        assert_eq!(waits(leg, busy()), (Reason::RateLimited, seconds), "{leg}");
+    }
+    assert_eq!(waits("new", refused(ErrorCode::InvalidScope)), (Reason::InvalidSpec, 3600));
+    let quota = Problem::passing(Reason::SecretConflict, "quota");
+    assert_eq!(waits("new", Why::Problem(quota)), (Reason::SecretConflict, 2));
+    let ca = Problem::stalled(Reason::InvalidSpec, "CA");
+    assert_eq!(waits("new", Why::Problem(ca)), (Reason::InvalidSpec, 3600));
+    // The refresh token itself is refused: that is the main token's end.
+    assert_eq!(waits("mail", refused(ErrorCode::InvalidGrant)), (Reason::AuthorizationRequired, 0));
 }

@@ -107,3 +107,66 @@ fn the_newest_candidate_with_a_refresh_token_is_adopted() {
     assert_eq!((adopted.attempt.as_deref(), adopted.refresh_token), (Some("b2"), Some(RefreshToken::new("c2"))));
     assert_eq!((adopted.candidates.len(), adopted.aside.len()), (2, 1));
 }
+
+/// An additional token counts as a newer one, and the refresh token's newest end is everybody's.
+#[test]
+fn an_additional_token_is_a_revision_of_its_own() {
+    let main = StateRecord { revision: 6, ..replied(&record(), issued("a1", Some("r1"), Some(900))) };
+    let Received::Issued(leg) = issued("a2", Some("r2"), Some(950)) else { panic!() };
+    let after = replied(&main, Received::Issued(Box::new(Issued { leg: "mail".into(), ..*leg })));
+    assert_eq!((after.revision, after.refresh_token), (7, Some(RefreshToken::new("r2"))));
+    assert_eq!(after.additional["mail"].access_token, AccessToken::new("a2"));
+    let issued = after.issued.unwrap();
+    assert_eq!((issued.access_token, issued.refresh_token_expires_at), (AccessToken::new("a1"), Some(at(950))));
+}
+
+/// A consent begins its lineage over whatever is there when its reply comes.
+#[test]
+fn a_new_lineage_knows_all_that_the_former_one_knew() {
+    let begun = StateRecord { revision: 4, spent: vec!["code".into(), "both".into()], ..record() };
+    let stray = record().with_stray("b", "another", None, issued("a8", Some("r8"), None));
+    let there = |revision| StateRecord { revision, spent: vec!["old".into(), "both".into()], ..stray.clone() };
+    for (former, revision) in [(3, 4), (9, 9)] {
+        let over = begun.over(&there(former));
+        assert_eq!((over.revision, over.aside.len()), (revision, 1));
+        assert_eq!(over.spent, ["old", "both", "code"]);
+        assert_eq!((over.lineage, over.refresh_token), (begun.lineage.clone(), begun.refresh_token.clone()));
+    }
+}
+
+/// After a revocation no token is left, and all that is known of them is.
+#[test]
+fn an_emptied_state_has_no_token() {
+    let first = replied(&record(), issued("a1", Some("r1"), None));
+    let stray = |record: StateRecord, lineage| record.with_stray("b", lineage, None, issued("a9", Some("r9"), None));
+    let Received::Issued(leg) = issued("a2", None, None) else { panic!() };
+    let intent = Intent {
+        attempt: "c".into(),
+        holder: Holder { pod: "p".into(), boot: "b".into() },
+        lineage: "l".into(),
+        leg: String::new(),
+        token_hash: "hash of r1".into(),
+        binding: Binding::default(),
+        started_at: at(0),
+        send_by: at(5),
+    };
+    let full = StateRecord {
+        additional: [("mail".to_owned(), *leg)].into(),
+        intent: Some(intent),
+        former: Some(Box::new(record())),
+        revoking: Some(at(30)),
+        ..stray(stray(first, "l"), "another")
+    };
+    let emptied = full.emptied();
+    let known = StateRecord {
+        lineage: full.lineage,
+        began_at: full.began_at,
+        revision: full.revision,
+        attempt: full.attempt,
+        seed_hash: full.seed_hash,
+        spent: full.spent,
+        revoking: Some(at(30)),
+        ..StateRecord::default()
+    };
+    assert_eq!(emptied, known);
+}

@@ -163,24 +163,59 @@ fn a_reply_in_hand_is_held_whatever_happens() {
     }
 }
 
+/// What is saved when this attempt's reply finds another state than it wrote.
+fn saved_over(mut attempt: Attempt<()>, there: StateRecord) -> StateRecord {
+    let reply = Event::Received(Box::new(issued(Some("r2"))));
+    let read = Event::Read { state: Some((Box::new(there), "7".into())), credential_exists: true };
+    for event in [connected(), written(), reply, Event::WriteInDoubt, read] {
+        let Step::Next(next) = attempt.on(event) else { panic!("the reply was dropped") };
+        attempt = *next;
+    }
+    let Effect::SaveReply { write, .. } = attempt.effect() else { panic!() };
+    assert_eq!(write.replaces.as_deref(), Some("7"));
+    write.record
+}
+
+/// The lineages of the candidates, and of what is put aside.
+fn strays(record: &StateRecord) -> (Vec<&str>, Vec<&str>) {
+    (
+        record.candidates.iter().map(|stray| stray.lineage.as_str()).collect(),
+        record.aside.iter().map(|stray| stray.lineage.as_str()).collect(),
+    )
+}
+
 /// Two began a lineage each with the same token: what the one was answered is no stranger to the other.
 #[test]
 fn a_reply_to_the_very_token_that_is_there_is_a_candidate() {
-    let stray = |there: StateRecord| {
-        let reply = Event::Received(Box::new(issued(Some("r2"))));
-        let read = Event::Read { state: Some((Box::new(there), "7".into())), credential_exists: true };
-        let mut attempt = begin(Keeps::SingleUse, &record("lineage", "r1"), Some(1));
-        for event in [connected(), written(), reply, Event::WriteInDoubt, read] {
-            let Step::Next(next) = attempt.on(event) else { panic!("the reply was dropped") };
-            attempt = *next;
-        }
-        let Effect::SaveReply { write, .. } = attempt.effect() else { panic!() };
-        assert_eq!(write.record.spent, ["hash of r1"]);
-        (write.record.candidates.len(), write.record.aside.len())
+    let stray = |there| {
+        let saved = saved_over(begin(Keeps::SingleUse, &record("lineage", "r1"), Some(1)), there);
+        assert_eq!(saved.spent, ["hash of r1"]);
+        saved
     };
     let other = |token| StateRecord { intent: Some(intent("other", token)), ..record("another", token) };
-    assert_eq!(stray(other("r1")), (1, 0));
-    assert_eq!(stray(other("s1")), (0, 1));
+    assert_eq!(strays(&stray(other("r1"))), (vec!["another"], vec![]));
+    assert_eq!(strays(&stray(other("s1"))), (vec![], vec!["lineage"]));
+}
+
+/// Another attempt of the same lineage was answered first: both replies are kept.
+#[test]
+fn a_reply_beside_another_of_its_lineage_is_a_candidate() {
+    let base = record("lineage", "r1");
+    let answered = base.with_reply("other", Some("hash of r1"), received(issued(Some("o2"))));
+    let saved = saved_over(begin(Keeps::SingleUse, &base, Some(1)), answered.clone());
+    assert_eq!(strays(&saved), (vec!["lineage"], vec![]));
+    assert_eq!(StateRecord { candidates: vec![], ..saved }, answered);
+}
+
+/// A consent's reply is for the lineage that it was to begin, whichever token is there.
+#[test]
+fn a_consents_reply_is_no_candidate_of_another_lineage() {
+    let (base, begun) = (record("lineage", "r1"), record("consented", "code"));
+    let intent = Intent { lineage: "consented".into(), ..intent("mine", "code") };
+    let attempt = Attempt::consenting(Keeps::SingleUse, base, begun, Some("1".into()), intent);
+    let saved = saved_over(attempt, record("another", "r1"));
+    assert_eq!(strays(&saved), (vec![], vec!["consented"]));
+    assert_eq!(saved.refresh_token, Some(RefreshToken::new("r1")));
 }
 
 #[test]
