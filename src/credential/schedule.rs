@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// What the kubelet needs to carry a changed Secret into pods, at worst (its sync period plus its cache's time to live).
 pub const KUBELET_PROPAGATION: Duration = Duration::from_secs(120);
 /// A token is issued after it was asked for, and the status keeps whole seconds of that.

@@ -129,6 +129,10 @@ impl Case {
     }
 
     fn plan(&self) -> Plan {
+        self.look(|seen| decide(&self.rules, seen, "new"))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Observed<'_>) -> T) -> T {
         let (seed, asked_under) = (RefreshToken::new(self.seed), AskedUnder::default());
         let holder = Holder { pod: "me".into(), boot: "now".into() };
         let state = match &self.state {
@@ -166,7 +170,7 @@ impl Case {
             intent_seen_for: Duration::from_secs(self.intent_seen_for),
             jitter: Jitter::from_bits(0),
         };
-        decide(&self.rules, &seen, "new")
+        look(&seen)
     }
 
     /// The plan as one line: what is sent and of which lineage, or why not.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{AdditionalTokenStatus, SecretStatus},
-    credential::lifetimes::Life,
+    credential::{lifetimes::Life, record::Authorized},
 };
 use ConditionType::{Ready, Reconciling, Refreshed, Stalled};
 
@@ -379,4 +379,26 @@ fn what_was_published_ends_with_its_revocation() {
     let last = failed.last_revocation.clone().unwrap();
     assert_eq!((last.revoked, last.message.as_str()), (false, "Why not."));
     assert_eq!(OAuthCredentialStatus { last_revocation: None, ..failed }, before, "nothing else changes");
+}
+
+#[test]
+fn a_failed_consent_is_told_of_until_another_succeeds() {
+    let problem = Problem::passing(Reason::InvalidGrant, "The code is over.");
+    let failed = consent_failed(&fresh(), &problem, "1970-01-01T00:16:50.9Z".parse().unwrap());
+    let told = |status: &OAuthCredentialStatus| status.authorization.clone()?.last_failure;
+    let failure =
+        AuthorizationFailure { reason: "InvalidGrant".into(), message: "The code is over.".into(), time: at(1010) };
+    assert_eq!(told(&failed), Some(failure.clone()));
+    assert_eq!(OAuthCredentialStatus { authorization: None, ..failed.clone() }, fresh(), "nothing else changes");
+
+    let url = AuthorizationStatus { url: Some("https://o.example".into()), ..AuthorizationStatus::default() };
+    let rested = status(&failed, &Pass { authorization: url, ..pass(1020, Outcome::Rested) });
+    assert_eq!(told(&rested), Some(failure));
+    assert_eq!(rested.authorization.clone().unwrap().url.as_deref(), Some("https://o.example"));
+
+    let authorized = Some(Box::new(Authorized { subject: None, at: at(1030) }));
+    let token = PublishedToken { authorized, ..token(2) };
+    let consented = status(&rested, &pass(1030, Outcome::Published { token, fresh: true }));
+    assert_eq!(consented.authorization, None);
+    assert_eq!(status(&fresh(), &pass(1020, Outcome::Rested)).authorization, None);
 }

@@ -215,3 +215,16 @@ fn after_a_refusal_another_attempt_is_left_alone() {
     let consent = StateRecord { lineage: "replaced by a consent".into(), ..open };
     assert!(!is_under_way(&begun, &consent, &[hash("r0")]), "another's token");
 }
+
+/// A replay waits for the end of a token only while that is in the output, and valid.
+#[test]
+fn what_serves() {
+    let serves = |change: fn(&mut Case)| case().with(change).look(Observed::serves);
+    assert!(serves(|_| ()));
+    assert!(serves(|c| c.status.expiration_time = None));
+    assert!(serves(|c| c.now = 4599));
+    assert!(!serves(|c| c.now = 4600));
+    assert!(!serves(|c| c.output = OutputSeen::Absent));
+    assert!(!serves(|c| c.output = OutputSeen::Foreign));
+    assert!(!serves(|c| c.status.revision = None));
+}
