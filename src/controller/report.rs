@@ -69,7 +69,7 @@ impl Controller {
                         self.wake([key]);
                     }
                     (before, seen) = (fresh.status(), fresh);
-                    // Another process has published since: what came of this pass is old.
+                    // Another process has published, or failed, since: what came of this pass is old.
                     if is_overtaken(&prepared.status, &before) {
                         return Err(Fault::Conflict);
                     }

@@ -105,9 +105,11 @@ pub fn status(before: &OAuthCredentialStatus, pass: &Pass<'_>) -> OAuthCredentia
     status
 }
 
-/// Whether a newer token was published since a pass saw the status as `before`: what came of that pass is not to be told.
+/// Whether a newer token was published, or another attempt has failed, since a pass saw the status as `before`: what came of that pass
+/// is not to be told. Beside another's failure it would be neither the one's plan nor the other's.
 pub fn is_overtaken(before: &OAuthCredentialStatus, now: &OAuthCredentialStatus) -> bool {
-    now.revision > before.revision
+    let failure = |status: &OAuthCredentialStatus| (status.failed_attempts, status.last_failure_time);
+    now.revision > before.revision || failure(now) != failure(before)
 }
 
 /// What a person needs to consent. A failed consent is told of until another succeeds.

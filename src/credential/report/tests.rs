@@ -59,9 +59,8 @@ fn find(status: &OAuthCredentialStatus, type_: ConditionType) -> Option<&Conditi
 }
 
 #[test]
-fn a_pass_is_overtaken_by_a_newer_token_alone() {
-    let of =
-        |revision| OAuthCredentialStatus { revision, failed_attempts: revision, ..OAuthCredentialStatus::default() };
+fn a_pass_is_overtaken_by_a_newer_token_or_another_failure() {
+    let of = |revision| OAuthCredentialStatus { revision, next_refresh_time: revision.map(at), ..Default::default() };
     for (before, now, expected) in [
         (None, None, false),
         (None, Some(1), true),
@@ -71,6 +70,16 @@ fn a_pass_is_overtaken_by_a_newer_token_alone() {
     ] {
         assert_eq!(is_overtaken(&of(before), &of(now)), expected, "{before:?} {now:?}");
     }
+    let failing = |failed_attempts, failed| OAuthCredentialStatus {
+        failed_attempts,
+        last_failure_time: Some(at(failed)),
+        ..of(Some(2))
+    };
+    assert!(is_overtaken(&of(Some(2)), &failing(Some(1), 10)));
+    assert!(is_overtaken(&failing(Some(1), 10), &failing(Some(2), 20)));
+    assert!(is_overtaken(&failing(Some(1), 10), &failing(Some(1), 20)), "another one's first");
+    assert!(is_overtaken(&failing(Some(1), 10), &of(Some(2))), "it is over");
+    assert!(!is_overtaken(&failing(Some(1), 10), &failing(Some(1), 10)));
 }
 
 /// Every reason that an attempt or a hold can give, and whether it stalls.

@@ -219,7 +219,7 @@ fn after_a_refusal_another_attempt_is_left_alone() {
 /// A replay waits for the end of a token only while that is in the output, and valid.
 #[test]
 fn what_serves() {
-    let serves = |change: fn(&mut Case)| case().with(change).look(Observed::serves);
+    let serves = |change: fn(&mut Case)| case().with(change).look(|seen| seen.serves());
     assert!(serves(|_| ()));
     assert!(serves(|c| c.status.expiration_time = None));
     assert!(serves(|c| c.now = 4599));
