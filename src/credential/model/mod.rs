@@ -68,6 +68,9 @@ pub enum Belief {
     Moment,
 }
 
+/// Statuses that are written in one run at most: more than any needs that comes to an end.
+const MOST_STATUSES: u32 = 30;
+
 // What has to be reached, or the model explores less than it says.
 pub const TWO_SENT: &str = "both operators sent";
 pub const RESOLVED: &str = "an unknown outcome was resolved";
@@ -95,6 +98,11 @@ impl Model for Bounds {
         if world.ledger.broken.is_none() {
             world.actions(self, actions);
         }
+    }
+
+    /// Two that both believe that they lead can contradict each other in the status for as long as they do.
+    fn within_boundary(&self, world: &World) -> bool {
+        world.cluster.status.version <= MOST_STATUSES
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
