@@ -94,7 +94,7 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     let (leadership, election) = if flags.leader_election {
         let lease = LeaseConfig {
             namespace: operator_namespace.clone(),
-            name: "oauth-operator".to_owned(),
+            name: LeaseConfig::NAME.to_owned(),
             identity: identity.clone(),
             duration: flags.lease_duration,
         };

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::Hash,
-    slice,
 };
 
 use super::key::Key;
@@ -22,10 +21,10 @@ enum Users {
 impl Users {
     fn iter(&self) -> impl Iterator<Item = &Key> {
         let (one, many) = match self {
-            Users::One(key) => (Some(slice::from_ref(key)), None),
+            Users::One(key) => (Some(key), None),
             Users::Many(keys) => (None, Some(keys)),
         };
-        one.into_iter().flatten().chain(many.into_iter().flatten())
+        one.into_iter().chain(many.into_iter().flatten())
     }
 }
 

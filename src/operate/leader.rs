@@ -298,7 +298,7 @@ fn claim(mut lease: Lease, terms: &Terms, now: Timestamp) -> Lease {
     lease
 }
 
-fn record(lease: &Lease) -> Record {
+pub(super) fn record(lease: &Lease) -> Record {
     let spec = lease.spec.as_ref();
     Record {
         holder: spec.and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty()),

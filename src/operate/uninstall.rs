@@ -13,6 +13,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::leader::{self, LeaseConfig};
 use crate::api::{FIELD_MANAGER, FINALIZER, OAuthCredential};
 
 /// From one look at the Lease to the next.
@@ -45,19 +46,15 @@ pub async fn remove_finalizers(client: Client, namespaces: &[String], leases: &A
 
 /// Returns when the Lease has no holder, or one that no longer renews it.
 async fn until_nobody_leads(leases: &Api<Lease>) -> kube::Result<()> {
-    let mut seen = (None, Instant::now());
+    let (mut seen, mut since) = (None, Instant::now());
     loop {
-        let Some(lease) = leases.get_opt("oauth-operator").await? else { return Ok(()) };
-        let version = lease.resource_version();
-        let spec = lease.spec.unwrap_or_default();
-        if spec.holder_identity.is_none_or(|holder| holder.is_empty()) {
-            return Ok(());
+        let Some(lease) = leases.get_opt(LeaseConfig::NAME).await? else { return Ok(()) };
+        let found = Some(leader::record(&lease)).filter(|found| found.holder.is_some());
+        if seen != found {
+            (seen, since) = (found, Instant::now());
         }
-        if seen.0 != version {
-            seen = (version, Instant::now());
-        }
-        let stands_for = Duration::from_secs(spec.lease_duration_seconds.unwrap_or(0).try_into().unwrap_or(0));
-        if seen.1.elapsed() > stands_for {
+        let Some(held) = &seen else { return Ok(()) };
+        if since.elapsed() > held.duration.unwrap_or_default() {
             return Ok(());
         }
         sleep(LOOK_EVERY).await;
