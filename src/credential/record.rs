@@ -91,6 +91,26 @@ pub struct Issued {
     pub asked_under: AskedUnder,
 }
 
+#[cfg(test)]
+impl Issued {
+    /// Valid for an hour, and nothing more is known of it.
+    pub fn for_an_hour(access_token: &str, obtained_at: Timestamp) -> Self {
+        Self {
+            leg: String::new(),
+            access_token: AccessToken::new(access_token),
+            refresh_token: None,
+            id_token: None,
+            token_type: None,
+            scope: None,
+            obtained_at,
+            expires_at: Some(obtained_at + jiff::SignedDuration::from_hours(1)),
+            refresh_token_expires_at: None,
+            response: SecretText::new("{}"),
+            asked_under: AskedUnder::default(),
+        }
+    }
+}
+
 /// Hashes of what a token was asked for under. A difference is a reason to ask again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AskedUnder {

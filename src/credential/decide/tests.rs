@@ -6,7 +6,7 @@ use crate::{
         record::{AskedUnder, Binding, Holder, Issued, Received},
         schedule::Jitter,
     },
-    oauth::values::{AccessToken, SecretText},
+    oauth::values::AccessToken,
 };
 
 mod edges;
@@ -52,19 +52,7 @@ fn case() -> Case {
         2,
         Timestamp::UNIX_EPOCH,
     );
-    let issued = Issued {
-        leg: String::new(),
-        access_token: AccessToken::new("a"),
-        refresh_token: Some(RefreshToken::new("r1")),
-        id_token: None,
-        token_type: None,
-        scope: None,
-        obtained_at: at(1000),
-        expires_at: Some(at(4600)),
-        refresh_token_expires_at: None,
-        response: SecretText::new("{}"),
-        asked_under: AskedUnder::default(),
-    };
+    let issued = Issued { refresh_token: Some(RefreshToken::new("r1")), ..Issued::for_an_hour("a", at(1000)) };
     record = record.with_reply("a1", Some(&hash("r0")), Received::Issued(Box::new(issued)));
     Case {
         rules: Rules {

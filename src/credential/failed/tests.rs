@@ -11,7 +11,6 @@ use crate::{
     oauth::{
         codes::ErrorCode,
         failure::{NotSent, Spent},
-        values::{AccessToken, SecretText},
     },
 };
 
@@ -125,19 +124,7 @@ fn a_refused_password_is_sent_again_hourly() {
 }
 
 fn issued() -> Issued {
-    Issued {
-        leg: String::new(),
-        access_token: AccessToken::new("a"),
-        refresh_token: None,
-        id_token: None,
-        token_type: None,
-        scope: None,
-        obtained_at: at(1000),
-        expires_at: Some(at(4600)),
-        refresh_token_expires_at: None,
-        response: SecretText::new("{}"),
-        asked_under: AskedUnder::default(),
-    }
+    Issued::for_an_hour("a", at(1000))
 }
 
 #[test]

@@ -9,7 +9,6 @@ use crate::{
         rotation::Keeps,
         starts::Starts,
     },
-    oauth::values::{AccessToken, SecretText},
 };
 
 const NOW: i64 = 2000;
@@ -31,16 +30,8 @@ fn token(name: &str, obtained: Option<i64>) -> AdditionalTokenStatus {
 fn issued(leg: &str, spec: &str) -> Issued {
     Issued {
         leg: leg.into(),
-        access_token: AccessToken::new("a"),
-        refresh_token: None,
-        id_token: None,
-        token_type: None,
-        scope: None,
-        obtained_at: at(1000),
-        expires_at: Some(at(4600)),
-        refresh_token_expires_at: None,
-        response: SecretText::new("{}"),
         asked_under: AskedUnder { spec: spec.into(), ..AskedUnder::default() },
+        ..Issued::for_an_hour("a", at(1000))
     }
 }
 

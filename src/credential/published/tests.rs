@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    credential::{record::AskedUnder, rotation::Keeps, starts::Starts},
-    oauth::values::{AccessToken, RefreshToken, SecretText},
+    credential::{rotation::Keeps, starts::Starts},
+    oauth::values::RefreshToken,
 };
 
 const HOUR: i64 = 3600;
@@ -26,19 +26,7 @@ fn rules(starts: Starts) -> Rules {
 }
 
 fn issued() -> Issued {
-    Issued {
-        leg: String::new(),
-        access_token: AccessToken::new("a"),
-        refresh_token: Some(RefreshToken::new("r")),
-        id_token: None,
-        token_type: None,
-        scope: Some("a b".into()),
-        obtained_at: at(0),
-        expires_at: Some(at(HOUR)),
-        refresh_token_expires_at: None,
-        response: SecretText::new("{}"),
-        asked_under: AskedUnder::default(),
-    }
+    Issued { refresh_token: Some(RefreshToken::new("r")), scope: Some("a b".into()), ..Issued::for_an_hour("a", at(0)) }
 }
 
 fn record() -> StateRecord {
