@@ -25,16 +25,6 @@ pub enum InputKind {
     ConfigMap,
 }
 
-impl InputKind {
-    /// As Kubernetes has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            InputKind::Secret => "Secret",
-            InputKind::ConfigMap => "ConfigMap",
-        }
-    }
-}
-
 /// One key of a Secret or ConfigMap, with its namespace: where an input value is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputRef {

@@ -2,6 +2,9 @@
 
 use crate::api::{RequestSpec, ResponseSpec};
 
+#[cfg(test)]
+mod tests;
+
 /// `refreshRequest` over `tokenRequest`.
 pub fn merge_request(base: &RequestSpec, over: Option<&RequestSpec>) -> RequestSpec {
     let (base, over) = (base.clone(), over.cloned().unwrap_or_default());

@@ -167,7 +167,7 @@ pub fn failures_after(before: &OAuthCredentialStatus, generation: i64, inputs: &
 }
 
 fn failing(status: &OAuthCredentialStatus) -> bool {
-    status.failed_attempts.is_some_and(|failed| failed > 0)
+    status.failed_attempts.is_some()
 }
 
 /// Whether a token that was just obtained is the one that is in the output Secret already.
@@ -342,12 +342,11 @@ fn stalled(
         Outcome::Held(problem) | Outcome::Failed { problem, .. } => {
             problem.stalls.then(|| Said::new(ConditionType::Stalled, true, problem.reason, problem.message.clone()))
         }
-        Outcome::Rested | Outcome::LegFailed { .. } | Outcome::Published { fresh: false, .. } if failing(status) => {
+        Outcome::Rested | Outcome::LegFailed { .. } | Outcome::Published { .. } => {
             let refreshed = refreshed?;
             let reason = stalls(&refreshed.reason, status, former)?;
             Some(Said::new(ConditionType::Stalled, true, reason, refreshed.message.clone()))
         }
-        Outcome::Rested | Outcome::LegFailed { .. } | Outcome::Published { .. } => None,
     }
 }
 
@@ -403,7 +402,7 @@ fn ready(status: &OAuthCredentialStatus, pass: &Pass<'_>, refreshed: Option<&Sai
         Some(cause) if expired => {
             said(false, Reason::Expired, format!("The access token has expired. {}", cause.message))
         }
-        Some(cause) => Said { type_: ConditionType::Ready, status: ConditionStatus::False, ..cause.clone() },
+        Some(cause) => Said { type_: ConditionType::Ready, ..cause.clone() },
         None if expired => said(false, Reason::Expired, "The access token has expired; a new one is asked for.".into()),
         None => said(false, Reason::Pending, "A token is asked for under the present spec.".into()),
     }

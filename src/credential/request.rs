@@ -19,6 +19,8 @@ use crate::oauth::{
 };
 
 mod consent;
+#[cfg(test)]
+mod tests;
 
 pub use consent::{authorization_request, code_request, device_authorization_request, device_request, pushed_request};
 

@@ -37,7 +37,7 @@ use crate::{
 mod client;
 pub mod endpoints;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// A provider, wherever it came from.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use x509_cert::{Certificate, der::Decode, time::Time};
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 /// Authorities to trust, from PEM. The configuration made of them is kept, so share one value for each PEM text: TLS
 /// sessions resume within it.

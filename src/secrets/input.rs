@@ -65,7 +65,11 @@ struct Object<'a> {
 
 impl fmt::Display for Object<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.kind.name(), self.name)
+        let kind = match self.kind {
+            InputKind::Secret => "Secret",
+            InputKind::ConfigMap => "ConfigMap",
+        };
+        write!(formatter, "{kind} {}", self.name)
     }
 }
 

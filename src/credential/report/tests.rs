@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    api::{AdditionalTokenStatus, SecretStatus},
+    api::{AdditionalTokenStatus, SecretStatus, WorkloadKind},
     credential::{lifetimes::Life, record::Authorized},
 };
 use ConditionType::{Ready, Reconciling, Refreshed, Stalled};
@@ -275,6 +275,55 @@ fn a_spec_change_starts_afresh_even_if_a_hold_comes_first() {
     }
 }
 
+/// Whoever reads it, with no attempt since, sees that it is over and that a new one comes.
+#[test]
+fn an_expired_token_is_said_to_be() {
+    let expired = status(&fresh(), &pass(2000, Outcome::Rested));
+    assert_eq!(said(&expired), ["Ready=False/Expired", "Refreshed=True/Issued", "Reconciling=True/Expired"]);
+    let problem = Problem::passing(Reason::ProviderUnavailable, "Wait.");
+    for outcome in [failed(problem.clone(), Some(at(2010))), Outcome::Held(problem)] {
+        let failed = status(&expired, &pass(2005, outcome));
+        assert_eq!(said(&failed)[0], "Ready=False/Expired");
+        assert_eq!(find(&failed, Ready).unwrap().message, "The access token has expired. Wait.");
+    }
+}
+
+/// One workload after the other is tried; the condition tells of those that failed, and of nothing else.
+#[test]
+fn restarts_are_recorded_one_by_one() {
+    let record = |kind: WorkloadKind, name: &str, reason: Option<&str>| RolloutRestartStatus {
+        kind,
+        name: name.to_owned(),
+        pending_since: Some(at(1000)),
+        last_restart_time: None,
+        revision: None,
+        reason: reason.map(str::to_owned),
+        message: reason.map(|_| format!("Grant {name}.")),
+    };
+    let (deployment, set) = (WorkloadKind::Deployment, WorkloadKind::StatefulSet);
+    let before = OAuthCredentialStatus {
+        rollout_restarts: vec![record(deployment, "a", None), record(set, "a", None), record(deployment, "b", None)],
+        ..fresh()
+    };
+    let one = restarted(&before, &[record(set, "a", Some("NotAllowed"))], at(1100));
+    let tried: Vec<_> = one.rollout_restarts.iter().map(|record| record.reason.is_some()).collect();
+    assert_eq!(tried, [false, true, false]);
+    let told = |status: &OAuthCredentialStatus| {
+        let found = find(status, ConditionType::RestartFailed)?;
+        Some((found.reason.clone(), found.message.clone(), found.last_transition_time, found.observed_generation))
+    };
+    assert_eq!(told(&one), Some(("NotAllowed".into(), "Grant a.".into(), at(1100), 1)));
+    let conditions = ["Ready=True/Issued", "Refreshed=True/Issued", "RestartFailed=True/NotAllowed"];
+    assert_eq!(said(&one), conditions);
+
+    let two = restarted(&one, &[record(deployment, "b", Some("NotAllowed"))], at(1200));
+    assert_eq!(told(&two), Some(("NotAllowed".into(), "Grant a. Grant b.".into(), at(1100), 1)), "since when it fails");
+    let told_still = status(&two, &Pass { restarts: None, ..pass(1300, Outcome::Rested) });
+    assert_eq!((told(&told_still), said(&told_still)), (told(&two), conditions.map(str::to_owned).into()));
+    let mended = restarted(&two, &[record(set, "a", None), record(deployment, "b", None)], at(1400));
+    assert_eq!(mended, before);
+}
+
 #[test]
 fn a_request_is_recorded_with_the_attempt_that_obeyed_it() {
     let asked = |outcome, handled| Pass { handled, ..pass(1100, outcome) };
@@ -334,6 +383,8 @@ fn a_repeated_token_is_no_news() {
     let mut pass = pass(100, Outcome::Published { token: token(1), fresh: true });
     let first = status(&OAuthCredentialStatus::default(), &pass);
     assert_eq!((first.last_unchanged_time, first.token_hash.as_deref()), (None, Some("hash 1")));
+    pass.outcome = Outcome::Published { token: token(1), fresh: false };
+    assert_eq!(status(&first, &pass).last_unchanged_time, None, "written again: no refresh has repeated it");
     assert!(!is_repeated(&OAuthCredentialStatus::default(), "hash 1") && is_repeated(&first, "hash 1"));
     let again = PublishedToken { obtained_at: at(50), ..token(1) };
     pass.outcome = Outcome::Published { token: again.clone(), fresh: true };

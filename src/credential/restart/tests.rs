@@ -138,4 +138,14 @@ fn a_message_fits_into_the_status_and_a_clock_set_back_keeps_nobody_waiting() {
     let message = failing(&failed.rollout_restarts).unwrap().1;
     assert!(message.len() <= LONGEST && message.matches("grant it").count() > 2, "{}", message.len());
     assert_eq!(step(&second, &targets[0], [&second], at(10)), Step::Restart);
+
+    // What just fits, with the space between, is said.
+    let saying = |length: usize| RolloutRestartStatus {
+        reason: Some("NotAllowed".into()),
+        message: Some("a".repeat(length)),
+        ..RolloutRestartStatus::of(&target("app"))
+    };
+    let said = |first: usize, second: usize| failing(&[saying(first), saying(second)]).unwrap().1.len();
+    assert_eq!(said(1000, LONGEST - 1001), LONGEST);
+    assert_eq!(said(1000, LONGEST - 1000), 1000);
 }

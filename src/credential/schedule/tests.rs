@@ -36,6 +36,16 @@ fn an_idle_refresh_token_is_used_at_half_of_its_life() {
     assert_eq!(due(RefreshPolicy::default(), None, NONE), None);
 }
 
+/// With half of what is left, so that an access token from the last hour is there when the end comes.
+#[test]
+fn a_refresh_token_with_an_end_is_used_before_it() {
+    let due = |ends: f64| {
+        let due = RefreshPolicy::default().refresh_at(at(0.0), None, Some(at(ends)), HALF)?;
+        Some(between(at(0.0), due).as_secs_f64())
+    };
+    assert_eq!([due(1000.0), due(120.0), due(119.0)], [Some(500.0), Some(60.0), None]);
+}
+
 /// A token that lives for less than the pause, or has expired on arrival, is not asked for again without one.
 #[test]
 fn there_is_a_pause_between_two_refreshes() {
@@ -56,4 +66,6 @@ fn retries_come_faster_as_the_expiry_nears() {
     assert_eq!(fourth(Some(101.0), None), 2.5, "not closer than the urgent pause");
     assert_eq!(fourth(Some(100.0), None), 20.0, "it has expired: nothing is urgent any more");
     assert_eq!(fourth(Some(140.0), Some(60)), 60.0, "what the server asks for comes first");
+    let spread = retry_at(at(100.0), 4, None, None, HALF);
+    assert_eq!(spread, at(130.0), "half of the pause is spread");
 }

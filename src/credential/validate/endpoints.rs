@@ -15,6 +15,9 @@ use crate::{
     oauth::discovery,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The endpoints of a checked credential.
 pub(super) struct Endpoints {
     /// None: still to be discovered.
@@ -161,10 +164,9 @@ pub(super) fn consent(
         let own = given(provider, own).map(endpoint(field)).transpose()?;
         Ok(own.or_else(|| discovered.cloned()))
     };
-    let known = metadata.is_some() || !wants_metadata;
     let authorization =
         pick("authorization", |it| it.authorization.as_deref(), metadata.and_then(|it| it.authorization.as_ref()))?;
-    if code && known && authorization.is_none() {
+    if code && metadata.is_some() && authorization.is_none() {
         return Err(invalid("The issuer's metadata name no authorization endpoint: set endpoints.authorization."));
     }
     let device_authorization = pick(
@@ -172,7 +174,7 @@ pub(super) fn consent(
         |it| it.device_authorization.as_deref(),
         metadata.and_then(|it| it.device_authorization.as_ref()),
     )?;
-    if device && known && device_authorization.is_none() {
+    if device && metadata.is_some() && device_authorization.is_none() {
         return Err(invalid(
             "The issuer's metadata name no device authorization endpoint: set endpoints.deviceAuthorization.",
         ));

@@ -1,16 +1,15 @@
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     credential::{
-        assertion::{Fresh, ServiceAccountTokens, Unmade, refuse_audiences},
-        checked::{InputValues, Revocation, ServiceAccountToken},
+        assertion::refuse_audiences,
+        checked::{InputKind, ServiceAccountToken},
         record::Binding,
-        request::{binding, leg_request, revocation_request, token_request},
+        request::binding,
         rotation::Keeps,
     },
-    oauth::{request::Authentication, values::RefreshToken},
+    oauth::request::Authentication,
 };
 
 fn limits() -> Limits {
@@ -24,7 +23,12 @@ fn limits() -> Limits {
 
 /// Checks a credential of the namespace `own` with a provider whose Secrets are in `shared`. Both are written over
 /// something that is valid.
-fn check(spec: Value, provider: Value) -> Checks<Checked> {
+pub fn check(spec: Value, provider: Value) -> Checks<Checked> {
+    check_with(spec, provider, None)
+}
+
+/// The same, where the issuer's metadata were read.
+pub fn check_with(spec: Value, provider: Value, metadata: Option<Metadata>) -> Checks<Checked> {
     let mut whole = json!({"grant": {"clientCredentials": {}}, "client": {"id": "c"}});
     let mut whole_provider = json!({"endpoints": {"token": "https://id.example/token"}});
     for (whole, over) in [(&mut whole, spec), (&mut whole_provider, provider)] {
@@ -41,19 +45,19 @@ fn check(spec: Value, provider: Value) -> Checks<Checked> {
         allowed_addresses: &ranges,
         id: "p".into(),
         hash: String::new(),
-        metadata: None,
+        metadata: metadata.map(Arc::new),
     };
     validate("own", "cred", &spec, &given, &limits())
 }
 
-fn refusal(spec: Value, provider: Value) -> String {
+pub fn refusal(spec: Value, provider: Value) -> String {
     let problem = check(spec.clone(), provider.clone()).expect_err(&format!("{spec} {provider}"));
     assert_eq!((problem.reason, problem.stalls), (Reason::InvalidSpec, true));
     assert!(problem.message.ends_with('.'), "not a sentence: {}", problem.message);
     problem.message
 }
 
-fn key(name: &str) -> Value {
+pub fn key(name: &str) -> Value {
     json!({"name": name, "key": "k"})
 }
 
@@ -171,61 +175,6 @@ fn a_credential_overrides_nothing_of_its_provider() {
     assert_eq!(checked.parameters.len(), 1);
 }
 
-fn fresh(tokens: &ServiceAccountTokens) -> Fresh<'_> {
-    let id = |id: &str| id.to_owned();
-    Fresh {
-        now: Timestamp::UNIX_EPOCH,
-        client_assertion_id: id("client"),
-        grant_assertion_id: id("grant"),
-        tokens,
-        secret: 0,
-    }
-}
-
-fn body(checked: &Checked, token: Option<&str>) -> String {
-    let tokens = ServiceAccountTokens::new();
-    let values: InputValues = checked.inputs.iter().map(|input| (input.clone(), SecretText::new("v"))).collect();
-    let request = token_request(checked, &values, token.map(RefreshToken::new).as_ref(), &fresh(&tokens)).unwrap();
-    String::from_utf8(request.encode().unwrap().body().to_vec()).unwrap()
-}
-
-#[test]
-fn what_a_refresh_sends() {
-    let grant = json!({"refreshToken": {"secretRef": key("seed"), "redirectURI": "https://app.example/cb"}});
-    let spec = json!({"grant": grant, "scopes": ["a", "b"], "parameters": [{"name": "resource", "value": "r"}]});
-    let map = |parameters: &[&str], placement: &str| {
-        parameters.iter().map(|name| json!({"parameter": name, "in": placement})).collect::<Value>()
-    };
-    let both = map(&["scope", "redirect_uri"], "Body");
-    let plain = "grant_type=refresh_token&refresh_token=t&client_id=c";
-    for (provider, expected) in [
-        (json!({}), plain.to_owned()),
-        // A mapping for first requests only says where, not whether.
-        (json!({"tokenRequest": {"mapping": both}}), plain.to_owned()),
-        (json!({"refreshRequest": {"mapping": map(&["scope"], "Omit")}}), plain.to_owned()),
-        (json!({"refreshRequest": {"mapping": map(&["client_id"], "Omit")}}), "grant_type=refresh_token&refresh_token=t".into()),
-        (
-            json!({"refreshRequest": {"mapping": both}, "scopeSeparator": ","}),
-            "grant_type=refresh_token&refresh_token=t&scope=a%2Cb&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&client_id=c".into(),
-        ),
-        // A list replaces the whole list.
-        (
-            json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]},
-                "refreshRequest": {"parameters": [{"name": "y", "value": "2"}]}}),
-            format!("{plain}&y=2"),
-        ),
-        (json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]}}), format!("{plain}&x=1")),
-        (
-            json!({"tokenRequest": {"parameters": [{"name": "x", "value": "1"}]}, "refreshRequest": {"parameters": []}}),
-            plain.to_owned(),
-        ),
-    ] {
-        assert_eq!(body(&check(spec.clone(), provider.clone()).unwrap(), Some("t")), expected, "{provider}");
-    }
-    let first = check(json!({"scopes": ["a", "b"], "parameters": spec["parameters"]}), json!({})).unwrap();
-    assert_eq!(body(&first, None), "grant_type=client_credentials&scope=a+b&client_id=c&resource=r");
-}
-
 #[test]
 fn scalars_are_overridden_one_by_one() {
     let first = json!({"method": "GET", "encoding": "JSON"});
@@ -300,7 +249,10 @@ fn the_binding_is_every_origin_that_receives_a_secret() {
 #[test]
 fn every_secret_that_a_request_reads_is_an_input() {
     let header = json!([{"name": "X", "valueSecretRef": key("h")}]);
+    let endpoints = json!({"token": "https://id.example/token", "authorization": "https://id.example/authorize",
+        "deviceAuthorization": "https://id.example/device"});
     let provider = json!({"client": {"id": "p", "secretRef": key("ps")}, "tls": {"caSecretRef": key("ca")},
+        "endpoints": endpoints, "authorizationRequest": {"parameters": [{"name": "a", "valueSecretRef": key("asked")}]},
         "tokenRequest": {"headers": header, "parameters": [{"name": "a", "valueSecretRef": key("first")}]},
         "refreshRequest": {"parameters": [{"name": "a", "valueSecretRef": key("later")}]}});
     let own = json!({"client": null, "parameters": [{"name": "b", "valueSecretRef": key("mine")}]});
@@ -312,63 +264,22 @@ fn every_secret_that_a_request_reads_is_an_input() {
     let mut refreshing = own;
     refreshing["grant"] = json!({"refreshToken": {"secretRef": key("seed")}});
     assert_eq!(inputs(&refreshing), ["own/seed", "shared/ca", "shared/h", "shared/later", "shared/ps"]);
-}
-
-/// What is discovered, given and bound, in every combination.
-#[test]
-fn endpoints_are_given_or_discovered() {
-    let mutual = json!({"client": {"id": "c", "certificateSecretRef": {"name": "t"}, "authentication": "none"}});
-    let found = |spec: &Value, endpoints: Value, known: bool| {
-        let provider = json!({"issuer": "https://idp.example/a", "endpoints": endpoints});
-        let spec: OAuthCredentialSpec = serde_json::from_value(spec.clone()).unwrap();
-        let provider: ProviderSpec = serde_json::from_value(provider).unwrap();
-        let url = |text| Url::parse(text).unwrap();
-        let metadata = Metadata {
-            token: url("https://id.example/token"),
-            revocation: None,
-            mtls_token: url("https://mtls.example/token"),
-            mtls_revocation: None,
-            consent: Default::default(),
-        };
-        let metadata = known.then(|| Arc::new(metadata));
-        let given = GivenProvider {
-            spec: &provider,
-            namespace: "n",
-            allowed_addresses: &[],
-            id: "p".into(),
-            hash: String::new(),
-            metadata,
-        };
-        let found = endpoints::endpoints(&spec, &given).unwrap();
-        let text = |url: Option<Url>| url.map_or("-".to_owned(), |url| url.to_string());
-        let issuer = found.issuer.is_some();
-        format!("{} {} {} {issuer}", text(found.token), text(found.refresh), found.servers.join("+"))
-    };
-    let plain = json!({"grant": {"clientCredentials": {}}, "client": {"id": "c"}});
-    let mutual = json!({"grant": {"clientCredentials": {}}, "client": mutual["client"]});
-    let token = json!({"token": "https://own.example/t"});
-    let refresh = json!({"refresh": "https://own.example/r"});
-    let a = "https://idp.example/a";
-    for (spec, endpoints, known, expected) in [
-        (&plain, Value::Null, false, format!("- - {a} true")),
-        (&plain, Value::Null, true, format!("https://id.example/token https://id.example/token {a} true")),
-        (&mutual, Value::Null, true, format!("https://mtls.example/token https://mtls.example/token {a} true")),
-        (&plain, refresh.clone(), false, format!("- https://own.example/r {a}+https://own.example true")),
-        (&plain, refresh, true, format!("https://id.example/token https://own.example/r {a}+https://own.example true")),
-        (&plain, token, true, "https://own.example/t https://own.example/t https://own.example false".to_owned()),
+    // What begins with one request and goes on with refreshes reads what both need.
+    let shared = ["shared/ca", "shared/first", "shared/h", "shared/later", "shared/ps"];
+    for (grant, others) in [
+        (json!({"password": {"usernameSecretRef": key("u"), "passwordSecretRef": key("w")}}), &["own/u", "own/w"][..]),
+        (json!({"deviceCode": {}}), &[]),
+        (json!({"authorizationCode": {"redirectURI": "https://o.example/callback"}}), &["shared/asked"]),
     ] {
-        assert_eq!(found(spec, endpoints.clone(), known), expected, "{endpoints} {known}");
+        let expected: BTreeSet<_> = others.iter().chain(&["own/mine"]).chain(&shared).copied().collect();
+        refreshing["grant"] = grant;
+        let found = inputs(&refreshing);
+        assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
     }
-    let issuer = |issuer: &str| json!({"issuer": issuer, "endpoints": null});
-    assert!(refusal(json!({}), json!({"endpoints": null})).contains("set issuer or endpoints.token"));
-    for wrong in ["https://idp.example/?a=b", "https://idp.example/#a", "urn://"] {
-        assert!(refusal(json!({}), issuer(wrong)).contains("neither query nor fragment"), "{wrong}");
-    }
-    let checked = check(json!({}), issuer("https://idp.example")).unwrap();
-    assert_eq!((checked.first.url.as_ref(), checked.origin(false)), (None, None));
-    let tokens = ServiceAccountTokens::new();
-    let request = token_request(&checked, &InputValues::new(), None, &fresh(&tokens));
-    assert_eq!(request.map(|_| ()), Err(Unmade::Missing));
+    let ca = |tls: Value| check(json!({}), json!({"tls": tls})).unwrap().ca.unwrap();
+    let (secret, map) = (ca(json!({"caSecretRef": key("ca")})), ca(json!({"caConfigMapRef": key("ca")})));
+    assert_eq!((secret.kind, map.kind), (InputKind::Secret, InputKind::ConfigMap));
+    assert_eq!((&*map.namespace, map.name.as_str(), map.key.as_str()), ("shared", "ca", "k"));
 }
 
 #[test]
@@ -424,7 +335,18 @@ fn assertions_are_checked_with_their_client() {
         (client(json!({"id": "c", "authentication": "tls_client_auth"})), "needs a client id and a certificate"),
         (client(json!({"certificateSecretRef": {"name": "t"}})), "needs a client id and a certificate"),
         (with("signingAlgorithm", json!("HS256")), "private_key_jwt signs with a private key"),
+        (
+            client(
+                json!({"id": "c", "secretRef": key("s"), "authentication": "client_secret_jwt", "signingAlgorithm": "RS256"}),
+            ),
+            "client_secret_jwt signs with the client secret",
+        ),
         (with("assertion", json!({"claims": {"aud": "x"}})), "claims may not have aud: say it by audience"),
+        (with("assertion", json!({"claims": {"iss": "x"}})), "claims may not have iss: say it by issuer"),
+        (with("assertion", json!({"claims": {"exp": 1}})), "claims may not have exp: say how long"),
+        (with("assertion", json!({"claims": {"iat": 1}})), "claims may not have iat: say how long"),
+        (with("assertion", json!({"claims": {"sub": "x"}})), "claims may not have sub: it is the client id"),
+        (with("assertion", json!({"claims": {"jti": "x"}})), "claims may not have jti: it is new for each request"),
         (with("assertion", json!({"certificateThumbprint": true})), "needs the certificate"),
         (with("assertion", json!({"lifetime": "0s"})), "client.assertion.lifetime"),
         (bearer(json!({})), "needs an issuer"),
@@ -446,76 +368,25 @@ fn assertions_are_checked_with_their_client() {
         assert_eq!(check(client(own), json!({})).unwrap().client.authentication, expected);
     }
     assert!(check(bearer(json!({"issuer": "i"})), json!({})).is_ok());
+    let by_secret = |algorithm: Value| {
+        client(
+            json!({"id": "c", "secretRef": key("s"), "authentication": "client_secret_jwt", "signingAlgorithm": algorithm}),
+        )
+    };
+    for spec in [by_secret(json!("HS512")), by_secret(Value::Null), with("signingAlgorithm", json!("ES256"))] {
+        assert!(check(spec.clone(), json!({})).is_ok(), "{spec}");
+    }
 }
 
-/// Each additional token is a refresh with its own scopes and parameters; nothing of the credential's own goes along.
 #[test]
-fn an_additional_token_is_a_refresh_of_its_own() {
-    let spec = json!({
-        "grant": {"refreshToken": {"secretRef": key("seed")}},
-        "scopes": ["main"],
-        "parameters": [{"name": "own", "value": "1"}],
-        "additionalTokens": [
-            {"name": "graph", "scopes": ["a", "b"], "parameters": [{"name": "resource", "value": "https://graph.example"}]},
-            {"name": "bare"},
-        ],
-    });
-    let checked = check(spec.clone(), json!({"scopeSeparator": ","})).unwrap();
-    let none = ServiceAccountTokens::new();
-    let body = |leg: usize| {
-        let token = RefreshToken::new("r");
-        let request = leg_request(&checked, &InputValues::new(), &token, &checked.legs[leg], &fresh(&none)).unwrap();
-        String::from_utf8(request.encode().unwrap().body().to_vec()).unwrap()
-    };
-    let common = "grant_type=refresh_token&refresh_token=r";
-    assert_eq!(body(0), format!("{common}&scope=a%2Cb&client_id=c&resource=https%3A%2F%2Fgraph.example"));
-    assert_eq!(body(1), format!("{common}&client_id=c"));
-    assert_eq!(checked.rules.legs, ["graph", "bare"]);
+fn additional_tokens_need_a_provider_that_lets_them_live() {
+    let parameters = json!([{"name": "resource", "value": "https://graph.example"}]);
+    let legs = json!([{"name": "graph", "parameters": parameters}, {"name": "bare"}]);
+    let spec = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}, "additionalTokens": legs});
+    assert_eq!(check(spec.clone(), json!({})).unwrap().rules.legs, ["graph", "bare"]);
 
     let sentence = refusal(spec.clone(), json!({"refreshTokens": {"revokesAccessToken": true}}));
     assert!(sentence.contains("would kill the token before"), "{sentence}");
     let taken = json!({"tokenRequest": {"parameters": [{"name": "resource", "value": "x"}]}});
     assert!(refusal(spec, taken).contains("sets the parameter resource itself"));
-}
-
-/// Tokens are revoked where they came from, and nowhere else.
-#[test]
-fn tokens_are_revoked_at_their_own_server() {
-    let spec = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}, "revocationPolicy": "OnDelete"});
-    let endpoints = |revocation: &str| json!({"endpoints": {"token": "https://id.example/token", "refresh": "https://r.example/r", "revocation": revocation}});
-    let at = |url: &str| Revocation::At(Url::parse(url).unwrap());
-    for url in ["https://id.example/revoke", "https://r.example/revoke"] {
-        assert_eq!(check(spec.clone(), endpoints(url)).unwrap().revocation, at(url));
-    }
-    let never = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
-    let never = check(never, endpoints("https://id.example/revoke")).unwrap();
-    assert!(
-        !never.revokes_on_deletion && never.revocation == at("https://id.example/revoke"),
-        "a person may ask for it"
-    );
-    for (provider, why) in
-        [(endpoints("https://other.example/revoke"), "another origin"), (json!({}), "set endpoints.revocation.")]
-    {
-        let asked = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}});
-        let Revocation::Nowhere(sentence) = check(asked, provider).unwrap().revocation else { panic!("{why}") };
-        assert!(sentence.contains(why) && !sentence.contains("revocationPolicy"), "{sentence}");
-    }
-    let client = check(json!({}), json!({})).unwrap().revocation;
-    assert_eq!(client, Revocation::Nowhere("For this grant the operator keeps nothing.".to_owned()));
-    let issuer = json!({"issuer": "https://id.example", "endpoints": null});
-    assert_eq!(check(spec.clone(), issuer).unwrap().revocation, Revocation::Undiscovered);
-    assert!(refusal(spec.clone(), endpoints("https://other.example/revoke")).contains("sent to no other"));
-    assert!(
-        refusal(spec.clone(), json!({}))
-            .contains("Revocation needs an endpoint: set endpoints.revocation, or leave out")
-    );
-    assert!(refusal(json!({"revocationPolicy": "OnDelete"}), json!({})).contains("keeps nothing"));
-
-    let checked = check(spec, endpoints("https://id.example/revoke")).unwrap();
-    let tokens = ServiceAccountTokens::new();
-    let (endpoint, token) = (Url::parse("https://id.example/revoke").unwrap(), SecretText::new("t"));
-    let request =
-        revocation_request(&checked, &InputValues::new(), &endpoint, (&token, "refresh_token"), &fresh(&tokens));
-    let body = request.unwrap().encode().unwrap().body().to_vec();
-    assert_eq!(String::from_utf8(body).unwrap(), "token=t&token_type_hint=refresh_token&client_id=c");
 }

@@ -3,7 +3,7 @@ use rcgen::{CertificateParams, KeyPair};
 use super::*;
 
 /// RFC 8705 appendix A.
-const RFC_8705: &str = "-----BEGIN CERTIFICATE-----
+pub const RFC_8705: &str = "-----BEGIN CERTIFICATE-----
 MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
 ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
 SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
