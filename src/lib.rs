@@ -18,4 +18,5 @@ pub mod operate;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 pub mod secrets;
+pub mod shown;
 pub mod template;

@@ -12,6 +12,8 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::shown::is_disruptive;
+
 pub use minijinja::Value;
 
 #[cfg(test)]
@@ -137,6 +139,7 @@ fn syntax_detail(error: &minijinja::Error) -> String {
 }
 
 fn excerpt(text: &str) -> String {
+    let text: String = text.chars().map(|character| if is_disruptive(character) { ' ' } else { character }).collect();
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(MAX_EXCERPT) {
         Some((end, _)) => format!("{}…", &words[..end]),

@@ -10,7 +10,10 @@ use super::{
     report::{is_repeated, whole_seconds},
     schedule::{Jitter, RefreshPolicy},
 };
-use crate::api::{AdditionalTokenStatus, OAuthCredentialStatus, SecretStatus};
+use crate::{
+    api::{AdditionalTokenStatus, OAuthCredentialStatus, SecretStatus},
+    shown::is_disruptive,
+};
 
 #[cfg(test)]
 mod tests;
@@ -116,5 +119,6 @@ impl PublishedToken {
 fn granted_scopes(issued: &Issued) -> Vec<String> {
     let scope = issued.scope.as_deref().unwrap_or_default();
     let scopes = scope.split([' ', ',']).filter(|scope| !scope.is_empty() && scope.len() <= LONGEST_SCOPE);
+    let scopes = scopes.filter(|scope| !scope.contains(is_disruptive));
     scopes.take(MOST_SCOPES).map(str::to_owned).collect()
 }

@@ -13,6 +13,7 @@ use super::{
     transport::RawReply,
     values::SecretText,
 };
+use crate::shown::is_disruptive;
 
 #[cfg(test)]
 mod tests;
@@ -69,11 +70,12 @@ pub fn read(reply: &RawReply) -> Result<DeviceAuthorization, Failure> {
     let user_code = text("user_code").ok_or(Failure::Unreadable)?;
     // Google's name for it, from before the RFC.
     let uri = text("verification_uri").or_else(|| text("verification_url")).ok_or(Failure::Unreadable)?;
-    if user_code.len() > MAX_USER_CODE || user_code.chars().any(char::is_control) {
+    if user_code.len() > MAX_USER_CODE || user_code.contains(is_disruptive) {
         return Err(Failure::ControlCharacter(Field::UserCode));
     }
     let is_web = url::Url::parse(uri).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-    if uri.len() > MAX_URI || !is_web {
+    // The URL parser skips line breaks and blanks, so that a text with them is a URL to it.
+    if uri.len() > MAX_URI || uri.contains(is_disruptive) || !is_web {
         return Err(Failure::ControlCharacter(Field::VerificationUri));
     }
     let interval = fields.get("interval").and_then(Value::as_u64).map_or(INTERVAL, Duration::from_secs);

@@ -101,9 +101,13 @@ impl EgressRules {
         match url.host().ok_or(EgressDenial::NoHost)? {
             Host::Ipv4(address) => self.judge_address(None, address.into(), allowed),
             Host::Ipv6(address) => self.judge_address(None, address.into(), allowed),
-            Host::Domain(name) if normal_name(name).is_empty() => Err(EgressDenial::NoHost),
             Host::Domain(name) if names(&self.deny, name) => Err(EgressDenial::Denied),
-            Host::Domain(_) => Ok(()),
+            Host::Domain(name) => match Host::parse(&normal_name(name)) {
+                // With several dots after it an address is a name to the URL standard, and an address to some proxies.
+                Ok(Host::Ipv4(address)) => self.judge_address(None, address.into(), allowed),
+                Ok(_) => Ok(()),
+                Err(_) => Err(EgressDenial::NoHost),
+            },
         }
     }
 

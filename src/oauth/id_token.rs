@@ -18,6 +18,7 @@ use super::{
     transport::RawReply,
     values::IdToken,
 };
+use crate::shown::is_disruptive;
 
 #[cfg(test)]
 mod tests;
@@ -189,7 +190,7 @@ fn check(claims: Claims, expected: Expected<'_>) -> Result<String, IdTokenError>
         Err(IdTokenError::Expired)
     } else if expected.nonce.is_some_and(|nonce| !is_nonce(nonce)) {
         Err(IdTokenError::Nonce)
-    } else if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT || claims.sub.chars().any(char::is_control) {
+    } else if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT || claims.sub.contains(is_disruptive) {
         Err(IdTokenError::Subject)
     } else {
         Ok(claims.sub)

@@ -99,6 +99,14 @@ fn errors_hold_no_value() {
 }
 
 #[test]
+fn errors_hold_nothing_that_a_terminal_obeys() {
+    for source in ["{{ 1 | \u{1b}[31m }}", "{{ \"\u{202e}\u{1b}[31m\" + 1 }}", "{{ '\u{202e}' | int }}"] {
+        let error = render(source, json!({})).unwrap_err();
+        assert!(!format!("{error}").contains(is_disruptive), "{source:?}: {error}");
+    }
+}
+
+#[test]
 fn variables_are_listed() {
     assert_eq!(Template::parse("{{ a.b }}{{ c }}").unwrap().variables(), ["a", "c"]);
 }

@@ -132,6 +132,7 @@ fn granted_scopes_are_what_the_server_says() {
     let scopes = |scope: Option<&str>| granted_scopes(&Issued { scope: scope.map(str::to_owned), ..issued() });
     assert_eq!(scopes(None), [""; 0]);
     assert_eq!(scopes(Some("a  b,c")), ["a", "b", "c"]);
+    assert_eq!(scopes(Some("a \u{202e}b c")), ["a", "c"]);
     assert_eq!(scopes(Some(&"x".repeat(512))).len(), 1);
     assert_eq!(scopes(Some(&"x".repeat(513))), [""; 0]);
     assert_eq!(scopes(Some(&"x ".repeat(200))).len(), 128);

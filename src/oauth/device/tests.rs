@@ -40,7 +40,12 @@ fn replies_that_say_less_or_too_much() {
     };
     assert_eq!(with("A", "https://a.example/d").unwrap().interval, Duration::from_secs(5));
     assert_eq!(with("A\nB", "https://a.example/d"), Err(Failure::ControlCharacter(Field::UserCode)));
-    assert_eq!(with("A", "javascript:alert(1)"), Err(Failure::ControlCharacter(Field::VerificationUri)));
+    assert_eq!(with("A\u{202e}B", "https://a.example/d"), Err(Failure::ControlCharacter(Field::UserCode)));
+    for uri in
+        ["javascript:alert(1)", "https://a.exa\nmple/", "\u{1b}https://a.example", "https://a.example/\u{202e}moc"]
+    {
+        assert_eq!(with("A", uri), Err(Failure::ControlCharacter(Field::VerificationUri)), "{uri:?}");
+    }
     assert_eq!(with("", "https://a.example/d"), Err(Failure::Unreadable));
     assert_eq!(with(&"A".repeat(129), "https://a.example/d"), Err(Failure::ControlCharacter(Field::UserCode)));
     let endless = json!({"device_code": "d", "user_code": "A", "verification_uri": "https://a.example/",

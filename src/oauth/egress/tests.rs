@@ -72,6 +72,8 @@ fn spellings_of_hosts() {
         "0177.0.0.1",
         "017700000001",
         "127.0.0.1.",
+        "127.0.0.1..",
+        "0x7f.1...",
         "%31%32%37.0.0.1",
         "127。0。0。1",
         "①②⑦.0.0.1",
@@ -98,6 +100,7 @@ fn spellings_of_hosts() {
         "[fd00:ec2::254]",
         "0.0.0.0",
         "0",
+        "2852039166..",
         "[::]",
         "[fe80::1]",
         "255.255.255.255",
@@ -132,6 +135,7 @@ fn urls() {
         ("https://example.com/#f", Err(EgressDenial::Fragment)),
         ("https://example.com/#", Err(EgressDenial::Fragment)),
         ("https://./", Err(EgressDenial::NoHost)),
+        ("https://1.2.3.4.5../", Err(EgressDenial::NoHost)),
         ("HTTPS://example.com:8443/token?a=b", Ok(())),
     ] {
         assert_eq!(strict.judge_url(&url.parse().unwrap(), &[]), expected, "{url}");

@@ -83,6 +83,17 @@ fn what_a_token_must_say() {
     assert_eq!(with(json!({})), Err(IdTokenError::Nonce));
     assert_eq!(with(json!({"nonce": "m"})), Err(IdTokenError::Nonce));
     assert_eq!(with(json!({"nonce": "n", "azp": "d"})), Err(IdTokenError::Audience));
+    for sub in ["", "a\nb", "a\u{202e}b", &"x".repeat(513)] {
+        let claims = Claims {
+            iss: EXPECTED.issuer.into(),
+            sub: sub.into(),
+            aud: Audience::One("c".into()),
+            exp: 2e9,
+            azp: None,
+            nonce: Some("n".into()),
+        };
+        assert_eq!(check(claims, expected()), Err(IdTokenError::Subject), "{sub:?}");
+    }
     assert_eq!(verdict(&good(), Expected { client_id: "d", ..expected() }), Err(IdTokenError::Audience));
     assert_eq!(verdict(&good(), Expected { issuer: "https://idp.example/", ..expected() }), Err(IdTokenError::Issuer));
     assert_eq!(verdict(&good(), Expected { now: at(NOW + 659), ..expected() }), Ok("robot".into()));
