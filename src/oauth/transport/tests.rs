@@ -28,6 +28,7 @@ use crate::{
     },
 };
 
+mod hostile;
 mod tls_and_proxy;
 
 /// What the server got, and how it answers: pieces, each sent after the one before.
