@@ -44,6 +44,7 @@ YAML
     await 60 "OAuthCredentialsStalled to fire" fires OAuthCredentialsStalled
     ok "an alert fires: OAuthCredentialsStalled"
     node tests/e2e/dashboard.mjs deploy/chart/files/dashboard.json http://127.0.0.1:9090
+    node tests/e2e/pictures.mjs deploy/chart/files/dashboard.json http://127.0.0.1:9090 target/dashboard
     kubectl --namespace shop patch secret wrong --patch '{"stringData": {"client_secret": "reports-secret"}}' >/dev/null
     await 60 "the alert to end" silent
     kubectl --namespace shop delete oauthcredential wrong >/dev/null
