@@ -238,10 +238,13 @@ pub struct OAuthCredentialSpec {
     pub suspend: bool,
 }
 
+/// What the name of a credential's output Secret ends with, where `spec.secret.name` gives it no other.
+pub const OUTPUT_SUFFIX: &str = "-token";
+
 impl OAuthCredentialSpec {
     /// The name of the output Secret of the credential `credential`.
     pub fn output_name(&self, credential: &str) -> String {
         let named = self.secret.as_ref().and_then(|secret| secret.name.as_ref());
-        named.map_or_else(|| format!("{credential}-token"), |name| name.0.clone())
+        named.map_or_else(|| format!("{credential}{OUTPUT_SUFFIX}"), |name| name.0.clone())
     }
 }

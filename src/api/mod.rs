@@ -17,8 +17,8 @@ mod text;
 pub use client::{AssertionSpec, BasicEncoding, ClientAuthentication, ClientSpec, ServiceAccountRef, SigningAlgorithm};
 pub use conditions::{Condition, ConditionStatus, ConditionType, Reason};
 pub use credential::{
-    AdditionalToken, DeletionPolicy, OAuthCredential, OAuthCredentialSpec, ProviderKind, ProviderRef, RefreshSpec,
-    RevocationPolicy, RolloutTarget, SecretSpec, WorkloadKind,
+    AdditionalToken, DeletionPolicy, OAuthCredential, OAuthCredentialSpec, OUTPUT_SUFFIX, ProviderKind, ProviderRef,
+    RefreshSpec, RevocationPolicy, RolloutTarget, SecretSpec, WorkloadKind,
 };
 pub use grant::{
     AuthorizationCodeGrant, CredentialRef, CustomGrant, DeviceCodeGrant, EmptyGrant, GrantSpec, JwtBearerGrant,

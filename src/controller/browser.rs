@@ -274,7 +274,7 @@ impl Controller {
     }
 
     /// Reads what an authorization request is made of.
-    async fn material(&self, key: &Key) -> Result<(Prepared, Material), Refused> {
+    async fn material(&self, key: &Key) -> Result<(Box<Prepared>, Material), Refused> {
         let end = Instant::now() + PATIENCE;
         loop {
             let prepared = self.prepare(key).ok_or(Refused::Ticket)?;

@@ -112,9 +112,6 @@ impl Controller {
         view: &View,
         seat: &mut Seat,
     ) -> Answer<Consented> {
-        if !matches!(checked.grant, Grant::AuthorizationCode { .. }) {
-            return Ok(Consented::Later(None));
-        }
         let mailbox = self.mailbox_view(key);
         let seen = match &mailbox {
             MailboxView::Absent => MailboxSeen::None,

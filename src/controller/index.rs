@@ -1,7 +1,7 @@
 //! Who uses what: from the name of an object to the credentials that it concerns. Most objects concern one, some concern all.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     hash::Hash,
 };
 
@@ -34,21 +34,28 @@ impl<I> Default for Index<I> {
     }
 }
 
-impl<I: Eq + Hash> Index<I> {
-    pub fn insert(&mut self, at: I, key: &Key) {
-        match self.0.get_mut(&at) {
-            None => {
-                self.0.insert(at, Users::One(key.clone()));
-            }
-            Some(Users::Many(keys)) => {
-                keys.insert(key.clone());
-            }
-            Some(Users::One(known)) if known == key => {}
-            Some(users @ Users::One(_)) => {
-                let keys = users.iter().chain([key]).cloned().collect();
-                *users = Users::Many(keys);
+impl<I: Clone + Eq + Hash> Index<I> {
+    /// The name becomes the instance that is in use already, so that each is in memory once.
+    pub fn insert(&mut self, at: &mut I, key: &Key) {
+        match self.0.entry(at.clone()) {
+            Entry::Vacant(unused) => drop(unused.insert(Users::One(key.clone()))),
+            Entry::Occupied(mut used) => {
+                *at = used.key().clone();
+                match used.get_mut() {
+                    Users::Many(keys) => drop(keys.insert(key.clone())),
+                    Users::One(known) if known == key => {}
+                    users @ Users::One(_) => {
+                        let keys = users.iter().chain([key]).cloned().collect();
+                        *users = Users::Many(keys);
+                    }
+                }
             }
         }
+    }
+
+    /// The instance of a name that is in use.
+    pub fn name(&self, at: &I) -> Option<&I> {
+        self.0.get_key_value(at).map(|(name, _)| name)
     }
 
     pub fn remove(&mut self, at: &I, key: &Key) {
@@ -101,10 +108,10 @@ mod tests {
         fn it_is_a_map_of_sets(changes in proptest::collection::vec((any::<bool>(), 0u8..3, 0u8..4), 0..40)) {
             let mut index = Index::default();
             let mut model: HashMap<u8, BTreeSet<Key>> = HashMap::new();
-            for (insert, at, name) in changes {
+            for (insert, mut at, name) in changes {
                 let key = Key::new("ns", &name.to_string());
                 if insert {
-                    index.insert(at, &key);
+                    index.insert(&mut at, &key);
                     model.entry(at).or_default().insert(key);
                 } else {
                     index.remove(&at, &key);

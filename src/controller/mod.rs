@@ -17,6 +17,7 @@ mod key;
 mod memory;
 mod observe;
 mod on_demand;
+mod packed;
 mod pass;
 mod publish;
 mod queue;

@@ -132,7 +132,7 @@ impl View {
 
 impl Controller {
     /// Reads and checks a credential. None: it is gone.
-    pub(super) fn prepare(&self, key: &Key) -> Option<Prepared> {
+    pub(super) fn prepare(&self, key: &Key) -> Option<Box<Prepared>> {
         let (seen, edition) = {
             let store = self.store();
             (store.credential(key)?, store.edition())
@@ -149,21 +149,21 @@ impl Controller {
             Err(problem) => {
                 let output_name = format!("{}-token", key.name);
                 let (spec_hash, checked) = (String::new(), Err(problem));
-                return Some(Prepared { seen, status, output_name, spec_hash, checked, edition });
+                return Some(Box::new(Prepared { seen, status, output_name, spec_hash, checked, edition }));
             }
         };
         let checked = self.check(key, &spec).and_then(|checked| {
             let store = self.store();
             upstream::resolve(&key.namespace, &key.name, checked, |name| store.spec_of(key, name))
         });
-        Some(Prepared {
+        Some(Box::new(Prepared {
             seen,
             status,
             output_name: spec.output_name(&key.name),
             spec_hash: fingerprint::token_spec(&spec),
             checked,
             edition,
-        })
+        }))
     }
 
     /// Whether a credential would be read and checked with the same result again. Where endpoints are discovered that isn't known.

@@ -58,9 +58,10 @@ enum Step {
 }
 
 impl Controller {
-    /// Looks at a credential, and does what is to be done.
+    /// Looks at a credential, and does what is to be done. What few credentials need is boxed, so that it takes no room in the passes
+    /// of all.
     pub(super) async fn pass(&self, key: &Key, seat: &mut Seat) -> Answer<Next> {
-        let mut known = None;
+        let mut known: Option<Box<Prepared>> = None;
         for _ in 0..MOST_STEPS {
             let prepared = match known.take().filter(|prepared| self.still_holds(key, prepared)) {
                 Some(prepared) => Some(prepared),
@@ -72,7 +73,7 @@ impl Controller {
                 return Ok(Next::Gone);
             };
             if prepared.seen.deleting {
-                return self.let_go(key, &prepared, seat).await;
+                return Box::pin(self.let_go(key, &prepared, seat)).await;
             }
             // Before a token is asked for that would have to be revoked.
             match self.hold(key, &prepared).await {
@@ -85,7 +86,8 @@ impl Controller {
                 Err(fault) => return Err(fault),
             }
             if let Ok(checked) = &prepared.checked
-                && let Some(next) = self.revoke_as_asked(key, &prepared, checked, seat).await?
+                && prepared.seen.revoke_requested.is_some()
+                && let Some(next) = Box::pin(self.revoke_as_asked(key, &prepared, checked, seat)).await?
             {
                 return Ok(next);
             }
@@ -98,7 +100,10 @@ impl Controller {
             match step {
                 Step::Go => known = Some(prepared),
                 Step::Done(Next::At(at)) => {
-                    let restarts = self.restart_workloads(key, &prepared).await?;
+                    let restarts = match &prepared.checked {
+                        Ok(checked) if checked.restarts.is_empty() => None,
+                        _ => Box::pin(self.restart_workloads(key)).await?,
+                    };
                     return Ok(Next::At([at, restarts].into_iter().flatten().min()));
                 }
                 Step::Done(next) => return Ok(next),
@@ -109,7 +114,11 @@ impl Controller {
 
     async fn step(&self, key: &Key, prepared: &Prepared, checked: &Checked, seat: &mut Seat) -> Answer<Step> {
         let view = self.view(key, prepared, checked);
-        let later = match self.consent(key, prepared, checked, &view, seat).await? {
+        let consented = match checked.grant {
+            Grant::AuthorizationCode { .. } => Box::pin(self.consent(key, prepared, checked, &view, seat)).await?,
+            _ => Consented::Later(None),
+        };
+        let later = match consented {
             Consented::Go => return Ok(Step::Go),
             Consented::Done(next) => return Ok(Step::Done(next)),
             Consented::ReadInputs => return self.read_what_is_missing(key, prepared, checked, &view).await,
@@ -123,12 +132,14 @@ impl Controller {
             (plan, needed)
         };
         let polls = match checked.grant {
-            Grant::DeviceCode { .. } => match self.device(key, prepared, checked, &view, needs_person, seat).await? {
-                Consented::Go => return Ok(Step::Go),
-                Consented::Done(next) => return Ok(Step::Done(next)),
-                Consented::ReadInputs => return self.read_what_is_missing(key, prepared, checked, &view).await,
-                Consented::Later(at) => at,
-            },
+            Grant::DeviceCode { .. } => {
+                match Box::pin(self.device(key, prepared, checked, &view, needs_person, seat)).await? {
+                    Consented::Go => return Ok(Step::Go),
+                    Consented::Done(next) => return Ok(Step::Done(next)),
+                    Consented::ReadInputs => return self.read_what_is_missing(key, prepared, checked, &view).await,
+                    Consented::Later(at) => at,
+                }
+            }
             _ => None,
         };
         let later = [later, polls].into_iter().flatten().min();

@@ -26,11 +26,8 @@ use crate::{
 const TURN: Duration = Duration::from_secs(1);
 
 impl Controller {
-    /// Restarts what is due; says when to look again. `before` is the credential as the pass found it.
-    pub(super) async fn restart_workloads(&self, key: &Key, before: &Prepared) -> Answer<Option<Timestamp>> {
-        if before.checked.as_ref().is_ok_and(|checked| checked.restarts.is_empty()) {
-            return Ok(None);
-        }
+    /// Restarts what is due; says when to look again.
+    pub(super) async fn restart_workloads(&self, key: &Key) -> Answer<Option<Timestamp>> {
         // With the status that the pass has made.
         let Some(prepared) = self.prepare(key) else { return Ok(None) };
         let Ok(checked) = &prepared.checked else { return Ok(None) };

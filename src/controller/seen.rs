@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
-use serde_json::value::RawValue;
 
-use super::{key::Key, watched::Watched};
+use super::{key::Key, packed::Packed, watched::Watched};
 use crate::{
     api::{
         CREDENTIAL_LABEL, ClusterOAuthProviderSpec, FIELD_MANAGER, FINALIZER, NamespaceSelector, OAuthCredential,
@@ -31,8 +30,8 @@ pub struct CredentialSeen {
     pub finalizers: Box<[Box<str>]>,
     pub refresh_requested: Option<Box<str>>,
     pub revoke_requested: Option<Box<str>>,
-    spec: Arc<[u8]>,
-    status: Box<[u8]>,
+    spec: Arc<Packed>,
+    status: Packed,
     ready: bool,
     stalled: bool,
     expiring: bool,
@@ -51,7 +50,7 @@ impl CredentialSeen {
             annotation.filter(|value| value.len() <= 64).map(|value| value.as_str().into())
         };
         let (refresh_requested, revoke_requested) = (requested(REFRESH_REQUESTED_AT), requested(REVOKE_REQUESTED_AT));
-        let bytes = |text: Option<Box<RawValue>>| Box::<str>::from(text.unwrap_or_default()).into_boxed_bytes();
+        let (spec, status_text) = (spec.unwrap_or_default(), status.unwrap_or_default());
         let mut seen = Self {
             uid: metadata.uid.unwrap_or_default().into(),
             generation: metadata.generation.unwrap_or(0),
@@ -62,8 +61,8 @@ impl CredentialSeen {
             finalizers: metadata.finalizers.unwrap_or_default().into_iter().map(String::into_boxed_str).collect(),
             refresh_requested,
             revoke_requested,
-            spec: bytes(spec).into(),
-            status: bytes(status),
+            spec: Packed::of(spec.get().as_bytes()).into(),
+            status: Packed::of(status_text.get().as_bytes()),
             ready: false,
             stalled: false,
             expiring: false,
@@ -72,15 +71,14 @@ impl CredentialSeen {
             next_refresh: None,
             refresh_token_expires: None,
         };
-        let status = seen.status();
-        seen.note(&status);
+        seen.note(&serde_json::from_str(status_text.get()).unwrap_or_default());
         seen
     }
 
     /// The same object with a status that this process has just written.
     pub fn with_status(&self, status: &OAuthCredentialStatus, resource_version: &str) -> Self {
         let mut next = self.clone();
-        next.status = serde_json::to_vec(status).unwrap_or_default().into();
+        next.status = Packed::of(&serde_json::to_vec(status).unwrap_or_default());
         next.resource_version = resource_version.into();
         next.note(status);
         next
@@ -114,12 +112,12 @@ impl CredentialSeen {
     }
 
     pub fn spec(&self) -> serde_json::Result<OAuthCredentialSpec> {
-        serde_json::from_slice(&self.spec)
+        serde_json::from_slice(&self.spec.text())
     }
 
     /// The status; an unreadable one (written by somebody else) is as good as none.
     pub fn status(&self) -> OAuthCredentialStatus {
-        serde_json::from_slice(&self.status).unwrap_or_default()
+        serde_json::from_slice(&self.status.text()).unwrap_or_default()
     }
 
     pub fn same_spec(&self, other: &Self) -> bool {

@@ -9,7 +9,6 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    index::Index,
     key::{InputKey, Key, ProviderKey, WorkloadKey},
     seen::{CredentialSeen, ProviderSeen, SecretSeen, is_later},
 };
@@ -20,11 +19,13 @@ use crate::{
         references, upstream,
     },
     operate::metrics::{CredentialSeries, ProviderLabels},
-    secrets::{consent::consent_name, state_name},
+    secrets::state_name,
 };
+use uses::{Owns, Users, Uses};
 
 #[cfg(test)]
 mod tests;
+mod uses;
 
 /// Everything seen. One lock guards it; nothing under it waits.
 #[derive(Default)]
@@ -37,29 +38,14 @@ pub struct Store {
     secrets: HashMap<Key, SecretSeen>,
     /// resourceVersions.
     config_maps: HashMap<Key, Box<str>>,
-    by_provider: Index<ProviderKey>,
-    by_secret: Index<Key>,
-    by_config_map: Index<Key>,
-    by_seed: Index<InputRef>,
-    /// Who exchanges a credential's token.
-    by_upstream: Index<Key>,
-    by_seed_value: Index<[u8; 32]>,
+    users: Users,
     /// Counts changes of specs and of namespaces' labels.
     edition: u64,
-    /// Who has a workload restarted.
-    by_workload: Index<WorkloadKey>,
 }
 
 struct Entry {
     seen: Arc<CredentialSeen>,
-    provider: Option<ProviderKey>,
-    secrets: Vec<Key>,
-    /// Of its provider's authorities.
-    config_map: Option<Key>,
-    upstreams: Vec<Key>,
-    seed: Option<InputRef>,
-    seed_value: Option<[u8; 32]>,
-    workloads: Vec<WorkloadKey>,
+    uses: Uses,
 }
 
 /// Whether a change is a reason to look again.
@@ -108,16 +94,7 @@ impl Store {
             _ => {
                 self.edition += 1;
                 let former = self.unindex(key);
-                let entry = Entry {
-                    seen: Arc::new(seen),
-                    provider: None,
-                    secrets: Vec::new(),
-                    config_map: None,
-                    upstreams: Vec::new(),
-                    seed: None,
-                    seed_value: None,
-                    workloads: Vec::new(),
-                };
+                let entry = Entry { seen: Arc::new(seen), uses: Uses::default() };
                 self.credentials.insert(key.clone(), entry);
                 self.index(key);
                 self.forget_unused(former);
@@ -155,12 +132,12 @@ impl Store {
 
     /// Who exchanges this credential's token.
     pub fn dependents(&self, key: &Key) -> BTreeSet<Key> {
-        self.by_upstream.concerned(key)
+        self.users.by_upstream.concerned(key)
     }
 
     /// Who has this workload restarted, with their statuses.
     pub fn restarters(&self, workload: &WorkloadKey) -> Vec<(Key, OAuthCredentialStatus)> {
-        let keys = self.by_workload.of(workload);
+        let keys = self.users.by_workload.of(workload);
         keys.filter_map(|key| Some((key.clone(), self.credentials.get(key)?.seen.status()))).collect()
     }
 
@@ -170,7 +147,7 @@ impl Store {
     }
 
     fn reindex(&mut self, key: &Key) {
-        let value = self.credentials.get(key).and_then(|entry| entry.seed_value);
+        let value = self.credentials.get(key).and_then(|entry| entry.uses.seed_value());
         let former = self.unindex(key);
         self.index(key);
         self.forget_unused(former);
@@ -182,55 +159,21 @@ impl Store {
     fn index(&mut self, key: &Key) {
         let Some(entry) = self.credentials.get(key) else { return };
         let Ok(spec) = entry.seen.spec() else { return };
-        let provider_key = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&key.namespace, reference));
-        let output = key.beside(&spec.output_name(&key.name));
-        let state = key.beside(&state_name(&key.name));
-        let mut inputs = self.inputs(key, &spec, provider_key.as_ref());
+        let mut inputs = self.inputs(key, &spec);
         inputs.extend(upstream::inputs(&key.namespace, &spec, |name| self.spec_of(key, name)));
-        let upstreams: Vec<Key> = upstream::upstreams(&spec).map(|upstream| key.beside(upstream)).collect();
-        let (config_maps, inputs): (Vec<_>, Vec<_>) =
-            inputs.into_iter().partition(|input| input.kind == InputKind::ConfigMap);
-        let mut secrets: BTreeSet<Key> = inputs.iter().map(InputKey::of).map(|input| input.key).collect();
-        secrets.extend([output, state]);
-        if spec.grant.authorization_code.is_some() {
-            secrets.insert(key.beside(&consent_name(&key.name)));
-        }
-        let config_map = config_maps.first().map(|input| InputKey::of(input).key);
-        let seed = spec.grant.refresh_token.as_ref().map(|grant| InputRef::secret(&key.namespace, &grant.secret_ref));
-
-        if let Some(provider) = &provider_key {
-            self.by_provider.insert(provider.clone(), key);
-        }
-        for secret in &secrets {
-            self.by_secret.insert(secret.clone(), key);
-        }
-        if let Some(config_map) = &config_map {
-            self.by_config_map.insert(config_map.clone(), key);
-        }
-        for upstream in &upstreams {
-            self.by_upstream.insert(upstream.clone(), key);
-        }
-        if let Some(seed) = &seed {
-            self.by_seed.insert(seed.clone(), key);
-        }
-        let workloads = spec.rollout_restart.iter().map(|target| WorkloadKey::of(&key.namespace, target));
-        let workloads: Vec<WorkloadKey> = workloads.collect();
-        for workload in &workloads {
-            self.by_workload.insert(workload.clone(), key);
-        }
+        let mut uses = Uses::of(key, &spec, inputs);
+        self.users.add(key, &mut uses);
         if let Some(entry) = self.credentials.get_mut(key) {
-            entry.workloads = workloads;
-            entry.provider = provider_key;
-            entry.secrets = secrets.into_iter().collect();
-            entry.config_map = config_map;
-            entry.upstreams = upstreams;
-            entry.seed = seed;
+            entry.uses = uses;
         }
     }
 
-    fn inputs(&self, key: &Key, spec: &OAuthCredentialSpec, provider: Option<&ProviderKey>) -> Vec<InputRef> {
-        let referred =
-            provider.and_then(|provider| self.providers.get(provider)).and_then(|seen| seen.spec.as_ref().ok());
+    fn inputs(&self, key: &Key, spec: &OAuthCredentialSpec) -> Vec<InputRef> {
+        let provider = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&key.namespace, reference));
+        let referred = provider
+            .as_ref()
+            .and_then(|provider| self.providers.get(provider))
+            .and_then(|seen| seen.spec.as_ref().ok());
         let none = ProviderSpec::default();
         let spec_of_provider = referred.or(spec.provider.as_ref()).unwrap_or(&none);
         let shared = match provider.map(|provider| provider.kind) {
@@ -243,39 +186,17 @@ impl Store {
     /// Takes a credential out of the index; gives the Secrets that it used.
     fn unindex(&mut self, key: &Key) -> Vec<Key> {
         let Some(entry) = self.credentials.get_mut(key) else { return Vec::new() };
-        let (provider, secrets) = (entry.provider.take(), std::mem::take(&mut entry.secrets));
-        let (seed, value) = (entry.seed.take(), entry.seed_value.take());
-        if let Some(config_map) = entry.config_map.take() {
-            self.by_config_map.remove(&config_map, key);
-            if !self.by_config_map.contains(&config_map) {
-                self.config_maps.remove(&config_map);
-            }
+        let uses = std::mem::take(&mut entry.uses);
+        if let Some(config_map) = self.users.remove(key, &uses) {
+            self.config_maps.remove(&config_map);
         }
-        for upstream in std::mem::take(&mut entry.upstreams) {
-            self.by_upstream.remove(&upstream, key);
-        }
-        for workload in std::mem::take(&mut entry.workloads) {
-            self.by_workload.remove(&workload, key);
-        }
-        if let Some(provider) = provider {
-            self.by_provider.remove(&provider, key);
-        }
-        for secret in &secrets {
-            self.by_secret.remove(secret, key);
-        }
-        if let Some(seed) = seed {
-            self.by_seed.remove(&seed, key);
-        }
-        if let Some(value) = value {
-            self.by_seed_value.remove(&value, key);
-        }
-        secrets
+        uses.secrets(key)
     }
 
     /// Forgets those of these Secrets that nobody uses any more, and that aren't ours.
     fn forget_unused(&mut self, secrets: Vec<Key>) {
         for secret in secrets {
-            if !self.by_secret.contains(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
+            if !self.is_used(&secret) && !self.secrets.get(&secret).is_some_and(SecretSeen::is_ours) {
                 self.secrets.remove(&secret);
             }
         }
@@ -286,11 +207,7 @@ impl Store {
     /// Remembers the value of a credential's seed, by a hash that only this process can make.
     pub fn note_seed_value(&mut self, key: &Key, value: [u8; 32]) {
         let Some(entry) = self.credentials.get_mut(key) else { return };
-        let before = entry.seed_value.replace(value);
-        if let Some(before) = before.filter(|before| *before != value) {
-            self.by_seed_value.remove(&before, key);
-        }
-        self.by_seed_value.insert(value, key);
+        self.users.note_seed_value(key, &mut entry.uses, value);
     }
 
     /// The older credential on the same seed, if there is one.
@@ -301,10 +218,7 @@ impl Store {
     }
 
     fn rivals(&self, key: &Key) -> BTreeSet<Key> {
-        let Some(entry) = self.credentials.get(key) else { return BTreeSet::new() };
-        let by_name = entry.seed.iter().flat_map(|seed| self.by_seed.of(seed));
-        let by_value = entry.seed_value.iter().flat_map(|value| self.by_seed_value.of(value));
-        by_name.chain(by_value).filter(|rival| *rival != key).cloned().collect()
+        self.credentials.get(key).map_or_else(BTreeSet::new, |entry| self.users.rivals(key, &entry.uses))
     }
 
     // Providers and namespaces.
@@ -328,7 +242,7 @@ impl Store {
             Some(seen) => self.providers.insert(key.clone(), Arc::new(seen)),
             None => self.providers.remove(key),
         };
-        let concerned = self.by_provider.concerned(key);
+        let concerned = self.users.by_provider.concerned(key);
         for credential in &concerned {
             self.reindex(credential);
         }
@@ -354,7 +268,7 @@ impl Store {
         if same {
             return Vec::new();
         }
-        let cluster = self.by_provider.iter().filter(|(key, _)| key.kind == ProviderKind::ClusterOAuthProvider);
+        let cluster = self.users.by_provider.iter().filter(|(key, _)| key.kind == ProviderKind::ClusterOAuthProvider);
         cluster.map(|(_, key)| key).filter(|key| &*key.namespace == name).cloned().collect()
     }
 
@@ -364,9 +278,35 @@ impl Store {
         self.secrets.get(key)
     }
 
+    /// The credential that has this Secret named after it.
+    fn owner(&self, secret: &Key) -> Option<&Key> {
+        let (name, one) = Owns::guess(&secret.name)?;
+        let (owner, entry) = self.credentials.get_key_value(&secret.beside(name))?;
+        entry.uses.owns.include(one).then_some(owner)
+    }
+
+    fn is_used(&self, secret: &Key) -> bool {
+        self.users.by_secret.contains(secret) || self.owner(secret).is_some()
+    }
+
+    fn users_of(&self, secret: &Key) -> BTreeSet<Key> {
+        let mut users = self.users.by_secret.concerned(secret);
+        users.extend(self.owner(secret).cloned());
+        users
+    }
+
+    /// A Secret's name, as far as it is in memory already from there.
+    fn known_name(&self, secret: &Key) -> Key {
+        if let Some(known) = self.users.by_secret.name(secret) {
+            return known.clone();
+        }
+        let namespace = self.owner(secret).map_or(&secret.namespace, |owner| &owner.namespace);
+        Key { namespace: namespace.clone(), name: secret.name.clone() }
+    }
+
     /// Takes in a Secret's metadata, if its name is in use or it is ours; says whom the change concerns.
     pub fn put_secret(&mut self, key: &Key, seen: SecretSeen) -> BTreeSet<Key> {
-        if !self.by_secret.contains(key) && !seen.is_ours() {
+        if !self.is_used(key) && !seen.is_ours() {
             self.secrets.remove(key);
             return BTreeSet::new();
         }
@@ -375,8 +315,8 @@ impl Store {
             return BTreeSet::new();
         }
         let same = before.is_some_and(|before| before.resource_version == seen.resource_version);
-        self.secrets.insert(key.clone(), seen);
-        if same { BTreeSet::new() } else { self.by_secret.concerned(key) }
+        self.secrets.insert(self.known_name(key), seen);
+        if same { BTreeSet::new() } else { self.users_of(key) }
     }
 
     /// A Secret is gone; with `uid`, only that one is (a new one of its name may be known already).
@@ -386,19 +326,19 @@ impl Store {
             return BTreeSet::new();
         }
         self.secrets.remove(key);
-        self.by_secret.concerned(key)
+        self.users_of(key)
     }
 
     // ConfigMaps.
 
     /// Whether any provider's authorities are in one.
     pub fn uses_config_maps(&self) -> bool {
-        !self.by_config_map.is_empty()
+        !self.users.by_config_map.is_empty()
     }
 
     /// Takes in a ConfigMap's resourceVersion, if its name is in use, or that it is gone; says whom the change concerns.
     pub fn put_config_map(&mut self, key: &Key, version: Option<&str>) -> BTreeSet<Key> {
-        if !self.by_config_map.contains(key) {
+        if !self.users.by_config_map.contains(key) {
             return BTreeSet::new();
         }
         let before = self.config_maps.get(key).map(|before| &**before);
@@ -409,7 +349,7 @@ impl Store {
             Some(version) => self.config_maps.insert(key.clone(), version.into()),
             None => self.config_maps.remove(key),
         };
-        self.by_config_map.concerned(key)
+        self.users.by_config_map.concerned(key)
     }
 
     pub fn config_maps_not_in(&self, kept: &BTreeSet<Key>) -> Vec<Key> {
@@ -457,7 +397,7 @@ impl Store {
 
     /// The provider object that a credential refers to, while it is there, as metrics name it.
     pub fn provider_labels_of(&self, credential: &Key) -> Option<ProviderLabels> {
-        let provider = self.credentials.get(credential)?.provider.as_ref()?;
+        let provider = self.credentials.get(credential)?.uses.provider.as_ref()?;
         self.providers.contains_key(provider).then(|| provider.into())
     }
 

@@ -3,8 +3,21 @@
 //! A path is a user's and a reply is a server's, and together they could keep a processor busy for hours (`$..*..*..*`).
 //! So a path may branch twice at most, and filters may neither start again at the root nor call functions.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
 use serde_json::Value;
 use serde_json_path::JsonPath;
+
+/// The RFCs' own names. Nearly all replies are read by them: they are parsed once.
+static STANDARD: LazyLock<HashMap<&str, Arc<JsonPath>>> = LazyLock::new(|| {
+    ["$.access_token", "$.refresh_token", "$.token_type", "$.scope", "$.id_token", "$.expires_in", "$.error"]
+        .into_iter()
+        .filter_map(|path| Some((path, Arc::new(JsonPath::parse(path).ok()?))))
+        .collect()
+});
 
 /// How often a path may branch: `..`, `*`, `?`, `,` and `:` outside quotes.
 const MAX_BRANCHES: usize = 2;
@@ -21,15 +34,18 @@ pub enum PathError {
 }
 
 /// The path of `field`; None is an empty one, which ignores what is there.
-pub(super) fn parse(field: &'static str, path: &str) -> Result<Option<JsonPath>, PathError> {
+pub(super) fn parse(field: &'static str, path: &str) -> Result<Option<Arc<JsonPath>>, PathError> {
     if path.is_empty() {
         return Ok(None);
+    }
+    if let Some(standard) = STANDARD.get(path) {
+        return Ok(Some(standard.clone()));
     }
     if is_too_wide(path) {
         return Err(PathError::TooWide { field });
     }
     let syntax = |error: serde_json_path::ParseError| PathError::Syntax { field, position: error.position() };
-    JsonPath::parse(path).map(Some).map_err(syntax)
+    JsonPath::parse(path).map(|path| Some(Arc::new(path))).map_err(syntax)
 }
 
 /// The first value at the path that is not null.

@@ -3,7 +3,7 @@
 //! `jsonpath` finds fields, `lifetime` makes sense of times, `fields` keeps what templates may see, `failure` says what
 //! follows from a failure. What to do with a reply is decided in `credential/`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -63,17 +63,17 @@ pub struct ReplyRules {
 /// How to read a reply. Made once for each provider.
 #[derive(Clone, Debug)]
 pub struct ReplyShape {
-    access_token: Option<JsonPath>,
-    refresh_token: Option<JsonPath>,
-    token_type: Option<JsonPath>,
-    scope: Option<JsonPath>,
-    id_token: Option<JsonPath>,
-    expires_in: Option<JsonPath>,
-    expires_at: Option<JsonPath>,
-    refresh_token_expires_in: Option<JsonPath>,
-    refresh_token_expires_at: Option<JsonPath>,
-    error: Option<JsonPath>,
-    success: Option<(JsonPath, Vec<String>)>,
+    access_token: Option<Arc<JsonPath>>,
+    refresh_token: Option<Arc<JsonPath>>,
+    token_type: Option<Arc<JsonPath>>,
+    scope: Option<Arc<JsonPath>>,
+    id_token: Option<Arc<JsonPath>>,
+    expires_in: Option<Arc<JsonPath>>,
+    expires_at: Option<Arc<JsonPath>>,
+    refresh_token_expires_in: Option<Arc<JsonPath>>,
+    refresh_token_expires_at: Option<Arc<JsonPath>>,
+    error: Option<Arc<JsonPath>>,
+    success: Option<(Arc<JsonPath>, Vec<String>)>,
     rules: ReplyRules,
 }
 
@@ -207,7 +207,8 @@ impl ReplyShape {
     /// What a reply with an error code may have spent. A refusal says that nothing was, whatever the status; other codes
     /// at status 5xx may hide that the request was carried out after all, and so does any code beside a token.
     fn spent(&self, status: StatusCode, is_refusal: bool, reply: Option<&Value>) -> Spent {
-        let holds = |path: &Option<JsonPath>| reply.is_some_and(|reply| jsonpath::find(path.as_ref(), reply).is_some());
+        let holds =
+            |path: &Option<Arc<JsonPath>>| reply.is_some_and(|reply| jsonpath::find(path.as_deref(), reply).is_some());
         if holds(&self.access_token) || holds(&self.refresh_token) {
             Spent::Unknown
         } else if is_refusal || !status.is_server_error() {
@@ -220,7 +221,7 @@ impl ReplyShape {
     /// The error code, then the value that a miss of `success` found. Empty: there is no error, or the status says it all.
     /// A failure without a code has the code "".
     fn error_codes(&self, reply: &Value, status: StatusCode) -> Vec<String> {
-        let error = jsonpath::find(self.error.as_ref(), reply).and_then(error_code);
+        let error = jsonpath::find(self.error.as_deref(), reply).and_then(error_code);
         let missed = self.success.as_ref().and_then(|(path, values)| {
             let found = jsonpath::find(Some(path), reply).and_then(jsonpath::scalar);
             let found = found.or_else(|| status.is_success().then(String::new))?;
@@ -231,7 +232,7 @@ impl ReplyShape {
 
     fn tokens(&self, fields: Fields, sent_at: Timestamp) -> Result<TokenReply, Failure> {
         let reply = fields.expose();
-        let at = |path: &Option<JsonPath>| jsonpath::find(path.as_ref(), reply);
+        let at = |path: &Option<Arc<JsonPath>>| jsonpath::find(path.as_deref(), reply);
         let unit = self.rules.expires_in_unit;
         let named = lifetime::named(at(&self.expires_at), at(&self.expires_in), unit, sent_at);
         let refresh_token_expires_at =
@@ -243,7 +244,7 @@ impl ReplyShape {
         let scope = self.text(&self.scope, reply, Field::Scope)?;
         let access_token = AccessToken::new(access_token.ok_or(Failure::MissingAccessToken)?);
         let secret = refresh_token.as_ref().map(RefreshToken::expose);
-        let response = fields.without_refresh_token(self.refresh_token.as_ref(), secret);
+        let response = fields.without_refresh_token(self.refresh_token.as_deref(), secret);
         let ReplyRules { default_lifetime, max_lifetime, .. } = self.rules;
         let expires_at = lifetime::expiry(named, default_lifetime, max_lifetime, sent_at);
         // Where the access token is the next credential, a refresh after its expiry comes too late.
@@ -262,8 +263,8 @@ impl ReplyShape {
     }
 
     /// A field's text; None when it is absent, empty, or neither text nor number. Several scopes may be a list.
-    fn text(&self, path: &Option<JsonPath>, reply: &Value, field: Field) -> Result<Option<String>, Failure> {
-        let text = match jsonpath::find(path.as_ref(), reply) {
+    fn text(&self, path: &Option<Arc<JsonPath>>, reply: &Value, field: Field) -> Result<Option<String>, Failure> {
+        let text = match jsonpath::find(path.as_deref(), reply) {
             Some(Value::Array(items)) if field == Field::Scope => {
                 Some(items.iter().filter_map(jsonpath::scalar).collect::<Vec<_>>().join(" "))
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroize;
 
+use super::CONSENT_SUFFIX;
 use crate::{
     credential::{
         consent::{Mailbox, Progress, Received, Request},
@@ -34,7 +35,7 @@ const FORMAT: u32 = 1;
 
 /// Name of the Consent Secret of a credential.
 pub fn consent_name(credential: &str) -> String {
-    format!("{credential}-oauth-consent")
+    format!("{credential}{CONSENT_SUFFIX}")
 }
 
 /// Why a Consent Secret can't be used.

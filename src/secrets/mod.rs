@@ -7,7 +7,12 @@ pub mod metadata;
 pub mod output;
 pub mod state;
 
+/// What the name of a credential's state Secret ends with.
+pub const STATE_SUFFIX: &str = "-oauth-state";
+/// What the name of a credential's Consent Secret ends with.
+pub const CONSENT_SUFFIX: &str = "-oauth-consent";
+
 /// Name of the state Secret of a credential.
 pub fn state_name(credential: &str) -> String {
-    format!("{credential}-oauth-state")
+    format!("{credential}{STATE_SUFFIX}")
 }

@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{api::CREDENTIAL_LABEL, controller::key::ProviderKey};
+use crate::{api::CREDENTIAL_LABEL, controller::index::Index};
 
 fn key(name: impl ToString) -> Key {
     Key::new("ns", &name.to_string())
@@ -85,12 +85,12 @@ fn secret(uid: &str, version: u32, ours: bool) -> SecretSeen {
 /// The index as it must be, from the objects alone.
 fn check(store: &Store) {
     let mut by_provider: HashMap<ProviderKey, BTreeSet<Key>> = HashMap::new();
-    let mut by_secret: HashMap<Key, BTreeSet<Key>> = HashMap::new();
+    let mut users: HashMap<Key, BTreeSet<Key>> = HashMap::new();
     let mut by_seed: HashMap<String, BTreeSet<Key>> = HashMap::new();
     let mut by_value: HashMap<[u8; 32], BTreeSet<Key>> = HashMap::new();
     let mut restarting = BTreeSet::new();
     for (name, entry) in &store.credentials {
-        by_value.extend(entry.seed_value.map(|value| (value, BTreeSet::new())));
+        by_value.extend(entry.uses.seed_value().map(|value| (value, BTreeSet::new())));
         let Ok(spec) = entry.seen.spec() else { continue };
         restarting.extend(spec.rollout_restart.first().map(|_| name.clone()));
         let reference = spec.provider_ref.as_ref().map(|reference| ProviderKey::of(&name.namespace, reference));
@@ -103,7 +103,7 @@ fn check(store: &Store) {
         used.extend(client.map(|secret| Key::new(shared, &secret.name)));
         used.extend([key(spec.output_name(&name.name)), key(format!("{}-oauth-state", name.name))]);
         for secret in used {
-            by_secret.entry(secret).or_default().insert(name.clone());
+            users.entry(secret).or_default().insert(name.clone());
         }
         if let Some(reference) = reference {
             by_provider.entry(reference).or_default().insert(name.clone());
@@ -113,21 +113,27 @@ fn check(store: &Store) {
         }
     }
     for (name, entry) in &store.credentials {
-        if let Some(value) = entry.seed_value {
+        if let Some(value) = entry.uses.seed_value() {
             by_value.entry(value).or_default().insert(name.clone());
         }
     }
-    assert_eq!(sets(&store.by_provider), by_provider);
-    assert_eq!(sets(&store.by_secret), by_secret);
+    assert_eq!(sets(&store.users.by_provider), by_provider);
+    let names = SECRETS.into_iter().map(key).chain((0..4).flat_map(|name| {
+        [key(format!("{name}-token")), key(format!("{name}-oauth-state")), key(format!("{name}-oauth-consent"))]
+    }));
+    for name in names.chain(users.keys().cloned()) {
+        assert_eq!(store.users_of(&name), users.get(&name).cloned().unwrap_or_default(), "{name}");
+        assert_eq!(store.is_used(&name), users.contains_key(&name), "{name}");
+    }
     let found: HashMap<String, BTreeSet<Key>> =
-        sets(&store.by_seed).into_iter().map(|(seed, keys)| (seed.name, keys)).collect();
+        sets(&store.users.by_seed).into_iter().map(|(seed, keys)| (seed.name, keys)).collect();
     assert_eq!(found, by_seed);
-    assert_eq!(sets(&store.by_seed_value), by_value);
+    assert_eq!(sets(&store.users.by_seed_value), by_value);
     assert!(
-        sets(&store.by_workload).values().all(|keys| *keys == restarting)
-            && store.by_workload.is_empty() == restarting.is_empty()
+        sets(&store.users.by_workload).values().all(|keys| *keys == restarting)
+            && store.users.by_workload.is_empty() == restarting.is_empty()
     );
-    assert!(store.secrets.iter().all(|(name, seen)| seen.is_ours() || by_secret.contains_key(name)));
+    assert!(store.secrets.iter().all(|(name, seen)| seen.is_ours() || users.contains_key(name)));
 }
 
 #[derive(Clone, Debug)]
@@ -140,15 +146,15 @@ enum Step {
     NoteSeed(u8, u8),
 }
 
-const SECRETS: [&str; 6] = ["s1", "s2", "client", "shared1", "shared2", "out"];
+const SECRETS: [&str; 8] = ["s1", "s2", "client", "shared1", "shared2", "out", "1-token", "3-oauth-state"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let one = prop_oneof![
         4 => (0_u8..4, 0_usize..5, 0_u32..20, any::<bool>()).prop_map(|(k, s, v, u)| Step::Put(k, s, v, u)),
         1 => (0_u8..4).prop_map(Step::Remove),
         2 => (any::<bool>(), proptest::option::of((0_i64..3, any::<bool>()))).prop_map(|(c, p)| Step::Provider(c, p)),
-        2 => (0_usize..6, 0_u32..20, any::<bool>()).prop_map(|(s, v, ours)| Step::Secret(s, v, ours)),
-        1 => (0_usize..6).prop_map(Step::RemoveSecret),
+        2 => (0_usize..8, 0_u32..20, any::<bool>()).prop_map(|(s, v, ours)| Step::Secret(s, v, ours)),
+        1 => (0_usize..8).prop_map(Step::RemoveSecret),
         1 => (0_u8..4, 0_u8..2).prop_map(|(k, value)| Step::NoteSeed(k, value)),
     ];
     vec(one, 0..60)
@@ -175,13 +181,13 @@ proptest! {
                 }
                 Step::Provider(cluster, seen) => {
                     let seen = seen.map(|(generation, first)| provider(generation, if first { "shared1" } else { "shared2" }));
-                    let users = store.by_provider.concerned(&provider_key(cluster));
+                    let users = store.users.by_provider.concerned(&provider_key(cluster));
                     let told = store.put_provider(&provider_key(cluster), seen);
                     prop_assert!(told.is_empty() || told == users);
                 }
                 Step::Secret(which, version, ours) => {
                     let name = key(SECRETS[which]);
-                    let users = store.by_secret.concerned(&name);
+                    let users = store.users_of(&name);
                     let newer = store.secret(&name).is_none_or(|seen| seen.resource_version.parse::<u32>().unwrap() < version);
                     let told = store.put_secret(&name, secret("u", version, ours));
                     prop_assert_eq!(told, if newer { users } else { BTreeSet::new() });
@@ -203,7 +209,7 @@ proptest! {
             store.remove_credential(&key(name));
         }
         check(&store);
-        prop_assert!(store.by_secret.is_empty() && store.by_provider.is_empty() && store.by_seed.is_empty());
+        prop_assert!(store.users.by_secret.is_empty() && store.users.by_provider.is_empty() && store.users.by_seed.is_empty());
     }
 }
 
