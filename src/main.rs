@@ -17,6 +17,7 @@ use oauth_operator::{
     },
     operate::{
         certificate::Certificate,
+        core_dumps,
         events::Events,
         flags::{AddressRule, Command, Flags},
         health::{self, Protection, Readiness},
@@ -55,6 +56,10 @@ fn run(flags: Flags) -> Result<(), Failure> {
     // What is wrong with them is told in the log.
     telemetry::init(flags.log_format, &flags.log_level, traces.as_ref().ok().and_then(Option::as_ref))?;
     let traces = traces?;
+    // Nothing secret was read yet.
+    if let Err(error) = core_dumps::forbid() {
+        tracing::warn!(%error, "core dumps can't be forbidden: one would hold tokens");
+    }
     // One thread: what is done for a refresh takes half a millisecond, most of it in the kernel, and a second thread makes that
     // a third more, for every answer that it wakes the other for. The API server is the limit long before.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -32,6 +32,8 @@ mod lifecycle;
 mod manifests;
 #[path = "cluster/output.rs"]
 mod output;
+#[path = "cluster/pages.rs"]
+mod pages;
 #[path = "cluster/process.rs"]
 mod process;
 #[path = "cluster/restart.rs"]

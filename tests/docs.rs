@@ -9,3 +9,5 @@ mod fields;
 mod reference;
 #[path = "docs/schema.rs"]
 mod schema;
+#[path = "docs/security.rs"]
+mod security;

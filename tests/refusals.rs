@@ -20,6 +20,8 @@ mod crds;
 mod examples;
 #[path = "refusals/manifests.rs"]
 mod manifests;
+#[path = "refusals/policies.rs"]
+mod policies;
 
 // What the operator judges.
 #[path = "refusals/answers.rs"]
@@ -36,6 +38,8 @@ mod discovery;
 mod inputs;
 #[path = "refusals/later.rs"]
 mod later;
+#[path = "refusals/limits.rs"]
+mod limits;
 #[path = "refusals/network.rs"]
 mod network;
 #[path = "refusals/objects.rs"]
@@ -48,5 +52,7 @@ mod replies;
 mod seeds;
 #[path = "refusals/specs.rs"]
 mod specs;
+#[path = "refusals/tenants.rs"]
+mod tenants;
 #[path = "refusals/times.rs"]
 mod times;

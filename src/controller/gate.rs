@@ -1,5 +1,6 @@
 //! Who may send a token request now. One bulkhead for each token server's origin, so that one that hangs delays no other;
-//! a bound on all; a rate limit for each provider object; and where there is a wait, the soonest to expire goes first.
+//! a bound on all; a rate limit for each provider object, and one for each credential; and where there is a wait, the soonest to expire
+//! goes first.
 //!
 //! An exchange that takes longer than `PATIENCE` no longer counts against the bound on all, only against its origin's: many
 //! hanging servers can't use up what the others need.
@@ -12,7 +13,7 @@ use std::{
 };
 
 use governor::{
-    Quota, RateLimiter,
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
     state::{InMemoryState, NotKeyed},
 };
@@ -26,6 +27,13 @@ mod tests;
 
 /// How long an exchange counts against the bound on all.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What one credential may ask for, whatever its spec says and however often somebody changes it: a burst, which a spec with many
+/// additional tokens needs, then one request every `CREDENTIAL_REFILL`: more than the schedule of one token ever asks for.
+const CREDENTIAL_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
+const CREDENTIAL_REFILL: Duration = Duration::from_secs(2);
+/// Credentials that have rested are forgotten after so many requests.
+const FORGET_EVERY: usize = 1024;
 
 /// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +56,7 @@ pub struct Gate(Arc<Shared>);
 
 struct Shared {
     lanes: Mutex<Lanes>,
+    paces: DefaultKeyedRateLimiter<Key>,
     bounds: Bounds,
     changed: Notify,
 }
@@ -69,6 +78,8 @@ struct Lanes {
     parked: HashMap<Key, (LaneId, Timestamp)>,
     /// Let through, and not come for yet.
     granted: HashMap<Key, Permit>,
+    /// Requests that were counted.
+    asked: usize,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
@@ -90,11 +101,31 @@ impl Gate {
     /// At most `total` exchanges at once, at most `per_origin` with one token server.
     pub fn new(total: usize, per_origin: usize) -> Self {
         let bounds = Bounds { total, per_origin };
-        Self(Arc::new(Shared { lanes: Mutex::default(), bounds, changed: Notify::new() }))
+        let pace = Quota::with_period(CREDENTIAL_REFILL).unwrap_or(Quota::per_minute(CREDENTIAL_BURST));
+        let paces = RateLimiter::keyed(pace.allow_burst(CREDENTIAL_BURST));
+        Self(Arc::new(Shared { lanes: Mutex::default(), paces, bounds, changed: Notify::new() }))
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long `key` has to wait before it may ask to be let through: it has asked too often. None: it may ask now, which is counted once,
+    /// however long it waits then.
+    pub fn pause(&self, key: &Key) -> Option<Duration> {
+        {
+            let mut lanes = self.lanes();
+            if lanes.parked.contains_key(key) || lanes.granted.contains_key(key) {
+                return None;
+            }
+            lanes.asked = lanes.asked.wrapping_add(1);
+            if lanes.asked.is_multiple_of(FORGET_EVERY) {
+                self.0.paces.retain_recent();
+                self.0.paces.shrink_to_fit();
+            }
+        }
+        let refused = self.0.paces.check_key(key).err()?;
+        Some(refused.wait_time_from(DefaultClock::default().now()))
     }
 
     /// Asks for `key`, whose token expires at `deadline`, to be let through. None: it waits, and `next` will name it.

@@ -25,6 +25,7 @@ use crate::{
         published::{Publication, PublishedToken},
         report::{Outcome, Pass},
         rotation::Keeps,
+        schedule::later,
     },
 };
 
@@ -215,6 +216,11 @@ impl Controller {
         // Its issuer was asked meanwhile.
         let refreshes = plan.base.as_ref().is_some_and(|base| base.refresh_token.is_some());
         let Some(lane) = lane(checked, refreshes) else { return Ok(Next::Again) };
+        if let Some(pause) = self.gate.pause(key) {
+            let waits = self.wait_in_line(key, prepared, view).await?;
+            let Next::Parked(flips) = waits else { return Ok(waits) };
+            return Ok(Next::At([flips, Some(later(view.now, pause))].into_iter().flatten().min()));
+        }
         let Some(permit) = self.gate.enter(key, &lane, plan.deadline) else {
             return self.wait_in_line(key, prepared, view).await;
         };

@@ -3,6 +3,7 @@
 //! Nothing here knows what a credential is or when a token is refreshed.
 
 pub mod certificate;
+pub mod core_dumps;
 pub mod deadline;
 pub mod events;
 mod flag_values;

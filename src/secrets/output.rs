@@ -79,6 +79,7 @@ pub fn render(
         return Ok(keys);
     }
     let context = context(checked, owner, issued, additional())?;
+    let mut size = 0;
     let render = |(key, source): &(String, Template)| {
         let text = source.render(context.clone()).map_err(|error| {
             let message = format!("spec.secret.template, key {key}: {error}.");
@@ -90,6 +91,11 @@ pub fn render(
                 ),
             }
         })?;
+        size += text.len();
+        if size > template::MAX_OUTPUT {
+            let message = "spec.secret.template renders more than 1 MiB over all its keys, and no Secret holds more: make it shorter.";
+            return Err(Problem::stalled(Reason::InvalidSpec, message));
+        }
         Ok((key.clone(), SecretText::new(text.as_str())))
     };
     output.templates.iter().map(render).collect()

@@ -16,9 +16,9 @@ use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, free_
 pub struct Stage {
     pub namespace: Namespace,
     pub oidc: Oidc,
-    operator: Operator,
+    pub operator: Operator,
     /// Without a slash at its end.
-    pages: String,
+    pub pages: String,
 }
 
 impl Stage {
@@ -44,7 +44,7 @@ impl Stage {
     }
 
     /// A credential of oidc-provider's client web-post. `grant` is what authorizationCode holds.
-    async fn credential(&self, name: &str, grant: &str) {
+    pub async fn credential(&self, name: &str, grant: &str) {
         let issuer = &self.oidc.issuer;
         self.namespace
             .apply(&format!(
@@ -76,18 +76,18 @@ spec:
     }
 
     /// Creates the Consent Secret, as whoever may do so. Gives the ticket.
-    async fn ticket(&self, credential: &str) -> String {
+    pub async fn ticket(&self, credential: &str) -> String {
         let ticket = format!("Qx7canaryZ9-{}", uuid::Uuid::new_v4());
         create_consent(&self.namespace, credential, &[("ticket", &ticket)]).await;
         ticket
     }
 
-    fn start_page(&self, credential: &str) -> String {
+    pub fn start_page(&self, credential: &str) -> String {
         format!("{}/consent/{}/{credential}", self.pages, self.namespace.name)
     }
 
     /// From the ticket to the provider's door: where the browser is sent.
-    async fn depart(&self, browser: &Browser, credential: &str, ticket: &str) -> String {
+    pub async fn depart(&self, browser: &Browser, credential: &str, ticket: &str) -> String {
         let page = self.start_page(credential);
         let asked = self.when_known(browser, &page, ticket).await;
         asked.says(200, "Continue only if you know who asks");
@@ -95,7 +95,7 @@ spec:
     }
 
     /// The page that asks, once the watch has told of the Consent Secret.
-    async fn when_known(&self, browser: &Browser, page: &str, ticket: &str) -> Shown {
+    pub async fn when_known(&self, browser: &Browser, page: &str, ticket: &str) -> Shown {
         until("the ticket is known", SOON, async || {
             Some(browser.post(page, &[("ticket", ticket)]).await).filter(|shown| shown.status == 200)
         })
@@ -117,7 +117,7 @@ spec:
     }
 }
 
-async fn create_consent(namespace: &Namespace, credential: &str, data: &[(&str, &str)]) {
+pub async fn create_consent(namespace: &Namespace, credential: &str, data: &[(&str, &str)]) {
     let data: serde_json::Map<String, Value> =
         data.iter().map(|(key, value)| ((*key).to_owned(), STANDARD.encode(value).into())).collect();
     let secret = json!({

@@ -1,9 +1,10 @@
 //! The process: its end, its Lease, its pages.
 
-use std::time::Duration;
+use std::{os::unix::process::ExitStatusExt, time::Duration};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::manifests::{hover, web};
 use crate::support::standin::{Hover, Standin};
@@ -134,4 +135,20 @@ async fn it_serves_health_readiness_and_metrics() {
         assert!(metrics.lines().any(|line| line.starts_with(series)), "{series} is missing in\n{metrics}");
     }
     assert_eq!(get(&operator.url("/elsewhere")).await.unwrap().0, 404);
+}
+
+/// What is in memory stays there, however the process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_core_dump_is_made() {
+    let namespace = Cluster::shared().await.namespace("core-dumps").await;
+    let mut operator = Operator::start(&namespace, &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert!(!operator.log().contains("core dumps can't be forbidden"));
+
+    let pid = Pid::from_raw(operator.pid().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::ABORT).unwrap();
+    let status = operator.end(SOON).await;
+    assert!(status.signal() == Some(Signal::ABORT.as_raw()) && !status.core_dumped(), "{status}");
 }

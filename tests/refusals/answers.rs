@@ -50,6 +50,7 @@ pub struct Answers {
 struct State {
     answers: HashMap<String, Answer>,
     arrivals: HashMap<String, Vec<Instant>>,
+    received: String,
     issued: u32,
 }
 
@@ -85,6 +86,11 @@ impl Answers {
         self.state().arrivals.get(&format!("/{name}")).cloned().unwrap_or_default()
     }
 
+    /// All that came, as it came: heads and bodies, one after the other.
+    pub fn received(&self) -> String {
+        self.state().received.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.shared)
     }
@@ -102,9 +108,10 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// One request a connection. A client that goes away early is nothing to report.
 async fn serve(mut stream: TcpStream, shared: Arc<Mutex<State>>) -> Option<()> {
-    let path = read_request(&mut stream).await?;
+    let (path, request) = read_request(&mut stream).await?;
     let reply = {
         let mut state = locked(&shared);
+        state.received.push_str(&request);
         state.arrivals.entry(path.clone()).or_default().push(Instant::now());
         match state.answers.get(&path).cloned().flatten() {
             Some(answer) => answer,
@@ -125,8 +132,8 @@ fn good(serial: u32) -> String {
     answer("200 OK", "application/json", &body).unwrap()
 }
 
-/// Reads a request to its end. Gives its path.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Reads a request to its end. Gives its path, and all of it.
+async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
     let mut read = Vec::new();
     let head_end = loop {
         if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -140,5 +147,5 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
         (stream.read_buf(&mut read).await.ok()? > 0).then_some(())?;
     }
     let target = head.split(' ').nth(1)?;
-    Some(target.split('?').next()?.to_owned())
+    Some((target.split('?').next()?.to_owned(), String::from_utf8_lossy(&read).into_owned()))
 }

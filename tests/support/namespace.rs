@@ -257,7 +257,14 @@ pub async fn apply(client: &Client, namespace: &str, objects: Vec<Value>) -> kub
         let object: DynamicObject = serde_json::from_value(object).unwrap();
         let types = object.types.clone().unwrap();
         let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).unwrap());
-        let cluster_wide = ["Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"];
+        let cluster_wide = [
+            "Namespace",
+            "CustomResourceDefinition",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+        ];
         let api: Api<DynamicObject> = if cluster_wide.contains(&&*types.kind) || types.kind == "ClusterOAuthProvider" {
             Api::all_with(client.clone(), &resource)
         } else {

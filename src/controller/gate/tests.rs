@@ -199,3 +199,28 @@ async fn next_names_who_may_go_when_a_permit_comes_back() {
     drop(held);
     assert_eq!(next.await.unwrap(), [key("second")]);
 }
+
+#[test]
+fn a_credential_that_asks_again_and_again_is_held_back_alone() {
+    let gate = Gate::new(8, 8);
+    let burst = CREDENTIAL_BURST.get();
+    for _ in 0..burst {
+        assert_eq!(gate.pause(&key("often")), None);
+        drop(gate.enter(&key("often"), &lane("https://a"), at(0)).unwrap());
+    }
+    let pause = gate.pause(&key("often")).unwrap();
+    assert!(pause > Duration::ZERO && pause <= CREDENTIAL_REFILL, "{pause:?}");
+    assert_eq!(gate.pause(&key("another")), None);
+}
+
+#[test]
+fn who_waits_in_line_is_counted_once() {
+    let gate = Gate::new(1, 1);
+    let first = gate.enter(&key("first"), &lane("https://a"), at(0)).unwrap();
+    for _ in 0..2 * CREDENTIAL_BURST.get() {
+        assert_eq!(gate.pause(&key("waits")), None);
+        assert!(gate.enter(&key("waits"), &lane("https://a"), at(1)).is_none());
+    }
+    drop(first);
+    assert!(gate.enter(&key("waits"), &lane("https://a"), at(1)).is_some());
+}

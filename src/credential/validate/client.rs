@@ -26,6 +26,7 @@ pub(super) fn client(
         Some(client) => (Some(client), own_namespace),
         None => (shared.filter(|client| client.has_material()), shared_namespace),
     };
+    refuse_dictation(own, own_namespace, material, namespace)?;
     let says = |client: &&ClientSpec| {
         client.authentication.is_some() || client.basic_encoding.is_some() || client.assertion.is_some()
     };
@@ -55,6 +56,22 @@ pub(super) fn client(
     let client = ClientSource { id, secrets, signer, certificate, assertion: terms, authentication, basic_encoding };
     refuse_incomplete(&client, authentication)?;
     Ok(client)
+}
+
+/// What a key signs is its owner's to say: whoever may use a client of another namespace doesn't dictate its assertions.
+fn refuse_dictation(
+    own: Option<&ClientSpec>,
+    own_namespace: &Arc<str>,
+    material: Option<&ClientSpec>,
+    namespace: &Arc<str>,
+) -> Checks<()> {
+    let dictated = own.is_some_and(|client| client.assertion.is_some());
+    if dictated && material.is_some() && namespace != own_namespace {
+        return Err(invalid(
+            "client.assertion would say what the ClusterOAuthProvider's client signs: remove it (the provider's own client.assertion holds), or give the credential a client of its own.",
+        ));
+    }
+    Ok(())
 }
 
 /// The client, or one of its requests, lacks what the authentication needs.

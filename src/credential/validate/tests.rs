@@ -126,6 +126,25 @@ fn client_material_comes_whole_from_one_side() {
 }
 
 #[test]
+fn nobody_dictates_what_anothers_key_signs() {
+    let shared = json!({"id": "p", "privateKeySecretRef": key("pk"), "assertion": {"audience": "https://id.example"}});
+    let dictated = json!({"audience": "https://elsewhere.example", "claims": {"tenant": "another"}});
+    for own in [
+        json!({"assertion": dictated}),
+        json!({"authentication": "private_key_jwt", "assertion": dictated}),
+        json!({"assertion": {}}),
+    ] {
+        let said = refusal(json!({"client": own}), json!({"client": shared}));
+        assert!(said.contains("remove it") && said.contains("a client of its own"), "{said}");
+    }
+    let own = json!({"id": "c", "privateKeySecretRef": key("ck"), "authentication": "private_key_jwt", "assertion": dictated});
+    let checked = check(json!({"client": own}), json!({"client": shared})).unwrap();
+    assert_eq!(checked.client.assertion.audience.as_deref(), Some("https://elsewhere.example"));
+    let checked = check(json!({"client": null}), json!({"client": shared})).unwrap();
+    assert_eq!(checked.client.assertion.audience.as_deref(), Some("https://id.example"));
+}
+
+#[test]
 fn a_requests_own_authentication() {
     let client = json!({"client": {"id": "c", "secretRef": key("cs")}});
     let refresh = json!({"refreshRequest": {"authentication": "client_secret_post"}});

@@ -123,6 +123,19 @@ fn a_template_that_fails() {
 }
 
 #[test]
+fn all_keys_together_are_bounded() {
+    let long = "{% for i in range(900) %}{% for j in range(12) %}0123456789012345678901234567890123456789{% endfor %}{% endfor %}";
+    let of = |keys: usize| {
+        let templates: BTreeMap<String, &str> = (0..keys).map(|key| (format!("k{key}"), long)).collect();
+        render(&checked(json!({"template": templates}), &[]), OWNER, &issued(), &BTreeMap::new())
+    };
+    assert_eq!(of(2).unwrap().len(), 2);
+    let problem = of(3).unwrap_err();
+    assert_eq!((problem.reason, problem.stalls), (Reason::InvalidSpec, true));
+    assert!(problem.message.contains("more than 1 MiB over all its keys"), "{}", problem.message);
+}
+
+#[test]
 fn the_object_that_is_applied() {
     let spec = json!({"labels": {"team": "a"}, "annotations": {"note": "b"}, "type": "Opaque"});
     let checked = checked(spec, &[]);
