@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model};
 
 use super::*;
 
@@ -93,14 +93,27 @@ struct Explored {
     states: usize,
     transitions: usize,
     depth: usize,
-    /// The invariant that doesn't hold, and a shortest way there.
+    /// The invariant that doesn't hold, and a way there.
     broken: Option<(&'static str, String)>,
     reached: BTreeSet<&'static str>,
 }
 
+/// Breadth first: the way to a failure is a shortest one.
 fn explore(bounds: Bounds) -> Explored {
+    explored(checker(bounds).spawn_bfs().join())
+}
+
+/// Depth first: what is kept of a state is its hash, save for those on the way to the present one.
+fn explore_many(bounds: Bounds) -> Explored {
+    explored(checker(bounds).spawn_dfs().join())
+}
+
+fn checker(bounds: Bounds) -> CheckerBuilder<Bounds> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = bounds.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    bounds.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures)
+}
+
+fn explored(checker: impl Checker<Bounds>) -> Explored {
     let (failed, reached): (Vec<_>, Vec<_>) = checker
         .discoveries()
         .into_iter()
@@ -129,6 +142,7 @@ fn nothing_is_lost_or_replayed_whatever_happens() {
     let is_large = std::env::var("MODEL_BOUNDS").is_ok_and(|bounds| bounds == "large");
     let mut reached = BTreeSet::new();
     let mut summary = Vec::new();
+    let explore = if is_large { explore_many } else { explore };
     for bounds in if is_large { large() } else { small() } {
         let described = bounds.to_string();
         let begun = Instant::now();

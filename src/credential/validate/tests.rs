@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     credential::{
         assertion::refuse_audiences,
-        checked::{InputKind, ServiceAccountToken},
+        checked::{InputKind, RequestSource, ServiceAccountToken},
         record::Binding,
         request::binding,
         rotation::Keeps,
