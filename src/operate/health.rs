@@ -69,9 +69,21 @@ pub fn serve(
 ) -> JoinHandle<()> {
     let Protection { certificate, token_file } = protection;
     let pages = Pages { readiness, metrics, token_file };
-    let answer = move |request: Request<Incoming>| std::future::ready(pages.answer(&request));
+    let answer = move |request: Request<Incoming>| {
+        let (pages, head) = (pages.clone(), request.map(drop));
+        async move {
+            if head.uri().path() != "/metrics" {
+                return pages.answer(&head);
+            }
+            // What tells of a hundred thousand credentials takes a while to write: not on the thread that refreshes.
+            let written = tokio::task::spawn_blocking(move || pages.answer(&head)).await;
+            written.unwrap_or_else(|_| page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics now\n".to_owned()))
+        }
+    };
     super::server::serve_as(listener, certificate, answer, stop)
 }
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is served.
 #[derive(Clone, Debug)]
@@ -84,7 +96,6 @@ struct Pages {
 impl Pages {
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let (method, path) = (request.method(), request.uri().path());
-        const TEXT: &str = "text/plain; charset=utf-8";
         if ![Method::GET, Method::HEAD].contains(method) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned());
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
