@@ -2,7 +2,7 @@
 //! what is woken while it is being looked at is looked at again. Pure: `now` comes in.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     hash::Hash,
 };
 
@@ -14,8 +14,7 @@ mod tests;
 /// A queue of keys, ordered by the time at which they are due.
 #[derive(Debug)]
 pub struct Queue<K> {
-    due: BTreeSet<(Timestamp, u64)>,
-    waiting: HashMap<u64, K>,
+    due: BTreeMap<(Timestamp, u64), K>,
     places: HashMap<K, Place>,
     next_ticket: u64,
 }
@@ -28,7 +27,7 @@ enum Place {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { due: BTreeSet::new(), waiting: HashMap::new(), places: HashMap::new(), next_ticket: 0 }
+        Self { due: BTreeMap::new(), places: HashMap::new(), next_ticket: 0 }
     }
 }
 
@@ -40,15 +39,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             Some(Place::Waiting { at: planned, .. }) if *planned <= at => {}
             Some(Place::Waiting { at: planned, ticket }) => {
                 let (planned, ticket) = (*planned, *ticket);
-                self.due.remove(&(planned, ticket));
-                self.due.insert((at, ticket));
+                if let Some(key) = self.due.remove(&(planned, ticket)) {
+                    self.due.insert((at, ticket), key);
+                }
                 self.places.insert(key.clone(), Place::Waiting { at, ticket });
             }
             None => {
                 let ticket = self.next_ticket;
                 self.next_ticket += 1;
-                self.due.insert((at, ticket));
-                self.waiting.insert(ticket, key.clone());
+                self.due.insert((at, ticket), key.clone());
                 self.places.insert(key.clone(), Place::Waiting { at, ticket });
             }
         }
@@ -56,9 +55,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// The key that is due longest, if one is due, with the time it was due at. It is being looked at until `finish`.
     pub fn take(&mut self, now: Timestamp) -> Option<(K, Timestamp)> {
-        let &(at, ticket) = self.due.first().filter(|(at, _)| *at <= now)?;
-        self.due.remove(&(at, ticket));
-        let key = self.waiting.remove(&ticket)?;
+        let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((at, _), key) = first.remove_entry();
         self.places.insert(key.clone(), Place::Running { again: None });
         Some((key, at))
     }
@@ -74,7 +72,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// When the next key is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// How many keys wait to be looked at now.
