@@ -36,8 +36,10 @@ pub fn run(input: &[u8]) {
 }
 
 fn believed(issuer: &str, body: &[u8], found: &Found) {
-    let document: Value = serde_json::from_slice(body).unwrap();
-    assert_eq!(document["issuer"], issuer, "another issuer's");
+    // A number that no f64 holds is skipped where it says nothing.
+    if let Ok(document) = serde_json::from_slice::<Value>(body) {
+        assert_eq!(document["issuer"], issuer, "another issuer's");
+    }
     let hour = Duration::from_secs(3600);
     assert!(found.fresh_for >= hour / 12 && found.fresh_for <= hour * 24);
     let metadata = &found.metadata;

@@ -36,7 +36,9 @@ pub fn run(input: &[u8]) {
     judged(&url, &rules);
     if is_issuer {
         for address in discovery::addresses(&url) {
-            assert_eq!(address.origin(), url.origin(), "metadata are at the issuer's own origin");
+            // Not their origins: those of schemes that nobody knows are never equal.
+            let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+            assert_eq!(place(&address), place(&url), "metadata are where the issuer is");
         }
     }
 }

@@ -44,6 +44,9 @@ pub(super) fn parse(field: &'static str, path: &str) -> Result<Option<Arc<JsonPa
     if is_too_wide(path) {
         return Err(PathError::TooWide { field });
     }
+    if let Some(position) = broken_escape(path) {
+        return Err(PathError::Syntax { field, position });
+    }
     let syntax = |error: serde_json_path::ParseError| PathError::Syntax { field, position: error.position() };
     JsonPath::parse(path).map(|path| Some(Arc::new(path))).map_err(syntax)
 }
@@ -61,6 +64,16 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
         Value::Bool(truth) => Some(truth.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Where a `\u` stands that ends before its four digits do: the library panics at one.
+fn broken_escape(path: &str) -> Option<usize> {
+    let mut escaped = false;
+    path.char_indices().find_map(|(index, character)| {
+        let broken = escaped && character == 'u' && path[index + 1..].chars().take(4).count() < 4;
+        escaped = !escaped && character == '\\';
+        broken.then_some(index)
+    })
 }
 
 fn is_too_wide(path: &str) -> bool {

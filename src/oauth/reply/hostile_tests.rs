@@ -87,6 +87,19 @@ fn depth_and_noise() {
     assert_eq!(read(200, b"{\"access_token\":\"a\0\"}"), Err(Failure::Unreadable));
 }
 
+#[test]
+fn escapes_that_end_too_soon() {
+    let shape = |path: &str| {
+        ReplyShape::new(&ReplyPaths { access_token: Some(path.into()), ..ReplyPaths::default() }, ReplyRules::default())
+    };
+    for path in ["$['\\u", "$['\\u12']", "$['a\\ud800\\u", "$[\"\\\\\\u\"]", "$[?@.a=='\\u0']"] {
+        assert!(matches!(shape(path), Err(PathError::Syntax { .. })), "{path}");
+    }
+    for path in ["$['\\u0061']", "$['\\\\u']"] {
+        assert!(shape(path).is_ok(), "{path}");
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
