@@ -22,7 +22,8 @@ mod tests;
 
 /// Longest text that a template may render, in bytes: what a Secret can hold.
 pub const MAX_OUTPUT: usize = 1 << 20;
-/// Work that one rendering may do. One unit is an instruction or 64 bytes produced, so this bounds memory at 16 MiB too.
+/// Work that may be done for one Secret, or for one request. One unit is an instruction or 64 bytes produced, so this bounds memory at
+/// 16 MiB too.
 const FUEL: u64 = 1 << 18;
 /// Nesting of macros and recursive loops.
 const MAX_RECURSION: usize = 32;
@@ -57,6 +58,16 @@ impl TemplateError {
     }
 }
 
+/// The work that templates which belong together may still do: all keys of a Secret, all headers of a request.
+#[derive(Debug)]
+pub struct Work(u64);
+
+impl Default for Work {
+    fn default() -> Self {
+        Self(FUEL)
+    }
+}
+
 /// A parsed template. Cheap to clone.
 #[derive(Clone)]
 pub struct Template {
@@ -77,7 +88,6 @@ impl Template {
             environment.set_syntax(syntax);
         }
         environment.set_recursion_limit(MAX_RECURSION);
-        environment.set_fuel(Some(FUEL));
         // Only for the position of an error in the source; what else it collects is dropped in `describe`.
         environment.set_debug(true);
         environment.remove_global("debug");
@@ -93,14 +103,17 @@ impl Template {
     ///
     /// # Errors
     /// `MissingField` and `Failed` depend on the context; `Syntax` is a name that the engine doesn't know.
-    pub fn render(&self, context: Value) -> Result<Zeroizing<String>, TemplateError> {
-        let template = self.environment.get_template(NAME).map_err(|error| describe(&error))?;
+    pub fn render(&self, context: Value, work: &mut Work) -> Result<Zeroizing<String>, TemplateError> {
+        let mut environment = Environment::clone(&self.environment);
+        environment.set_fuel(Some(work.0));
+        let template = environment.get_template(NAME).map_err(|error| describe(&error))?;
         let mut output = Output::default();
-        let rendered = template.render_captured_to(context, &mut output).map(drop);
+        let rendered = template.render_captured_to(context, &mut output);
+        let left = rendered.map(|captured| captured.state().fuel_levels().map_or(0, |(_, remaining)| remaining));
         if output.overflowed {
             return Err(TemplateError::TooLarge);
         }
-        rendered.map_err(|error| describe(&error))?;
+        work.0 = left.map_err(|error| describe(&error))?;
         output.into_text()
     }
 

@@ -2,7 +2,7 @@
 
 use oauth_operator::{
     oauth::transport::MAX_BODY,
-    template::{MAX_OUTPUT, Template, TemplateError, value},
+    template::{MAX_OUTPUT, Template, TemplateError, Work, value},
 };
 use serde_json::{Value, json};
 
@@ -26,14 +26,14 @@ pub fn run(input: &[u8]) {
     let response: Value = serde_json::from_str(fields).unwrap_or_default();
     let context =
         value(&json!({"access_token": CANARY, "scope": "a b", "expires_at": 1_767_225_600, "response": response}));
-    let rendered = template.render(context.clone());
+    let rendered = template.render(context.clone(), &mut Work::default());
     assert!(!format!("{template:?}").contains(CANARY));
     match &rendered {
         Ok(text) => assert!(text.len() <= MAX_OUTPUT),
         Err(error) => told(source, error),
     }
     // An output that differs each time would be written anew each time.
-    assert_eq!(rendered, template.render(context));
+    assert_eq!(rendered, template.render(context, &mut Work::default()));
 }
 
 /// Words of the source are repeated; a source that has the canary in it proves nothing.

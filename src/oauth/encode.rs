@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{BasicEncoding, Encoding, Method},
-    template,
+    template::{self, Work},
 };
 
 const USER_AGENT: &str = concat!("oauth-operator/", env!("CARGO_PKG_VERSION"));
@@ -143,7 +143,7 @@ fn add_headers(
     context: &template::Value,
     headers: &mut HeaderMap,
 ) -> Result<(), EncodeError> {
-    let mut added = Vec::new();
+    let (mut added, mut work) = (Vec::new(), Work::default());
     for (name, value) in &placed.headers {
         let header = HeaderName::try_from(name.as_str()).map_err(|_| EncodeError::HeaderName(name.clone()))?;
         added.push((header, Zeroizing::new(text(value).into_owned())));
@@ -152,7 +152,7 @@ fn add_headers(
         let value = match &extra.value {
             HeaderValueSource::Text(text) => Zeroizing::new(text.expose().to_owned()),
             HeaderValueSource::Template(template) => template
-                .render(context.clone())
+                .render(context.clone(), &mut work)
                 .map_err(|error| EncodeError::Template { header: extra.name.clone(), error })?,
         };
         added.push((extra.name.clone(), value));

@@ -19,7 +19,7 @@ use crate::{
         record::Issued,
     },
     oauth::values::SecretText,
-    template::{self, Template},
+    template::{self, Template, Work},
 };
 
 #[cfg(test)]
@@ -79,9 +79,9 @@ pub fn render(
         return Ok(keys);
     }
     let context = context(checked, owner, issued, additional())?;
-    let mut size = 0;
+    let (mut size, mut work) = (0, Work::default());
     let render = |(key, source): &(String, Template)| {
-        let text = source.render(context.clone()).map_err(|error| {
+        let text = source.render(context.clone(), &mut work).map_err(|error| {
             let message = format!("spec.secret.template, key {key}: {error}.");
             match error.is_syntax() {
                 true => Problem::stalled(Reason::InvalidSpec, format!("{message} Correct it.")),

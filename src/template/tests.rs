@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn render(source: &str, context: serde_json::Value) -> Result<String, TemplateError> {
-    Template::parse(source)?.render(value(&context)).map(|text| text.to_string())
+    Template::parse(source)?.render(value(&context), &mut Work::default()).map(|text| text.to_string())
 }
 
 #[test]
@@ -76,6 +76,16 @@ fn work_and_output_are_bounded() {
     assert!(Template::parse(&format!("{{{{ {}1{} }}}}", "(".repeat(4000), ")".repeat(4000))).is_err());
 }
 
+/// However many keys there are: what one has done, the next can't.
+#[test]
+fn work_is_bounded_over_all_that_belong_together() {
+    let template = Template::parse("{% for a in range(10000) %}{{ a }}{% endfor %}").unwrap();
+    let mut work = Work::default();
+    let ends = (0..100).find_map(|_| template.render(value(&json!({})), &mut work).err());
+    assert_eq!(ends, Some(TemplateError::TooMuchWork));
+    assert!(template.render(value(&json!({})), &mut Work::default()).is_ok());
+}
+
 #[test]
 fn errors_hold_no_value() {
     const CANARY: &str = "s3cr3t-canary";
@@ -91,7 +101,7 @@ fn errors_hold_no_value() {
         "{% for a, b in [access_token] %}{% endfor %}",
     ] {
         let template = Template::parse(source).unwrap();
-        let error = template.render(value(&context)).unwrap_err();
+        let error = template.render(value(&context), &mut Work::default()).unwrap_err();
         for text in [format!("{error:?}"), format!("{error}"), format!("{template:?}")] {
             assert!(!text.contains(CANARY), "{source}: {text}");
         }
