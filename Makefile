@@ -40,7 +40,8 @@ bench-full: ## the same with 100,000 credentials and a long steady state (an hou
 	./benches/run full
 fuzz: ## hostile replies, paths, templates, URLs, keys and states, an hour a target (FUZZ_SECONDS), some of them (FUZZ_TARGETS)
 	./fuzz/run
-audit: ## cargo-deny over the crates; two public scanners over the chart's objects; break each rule of src/credential in turn: the tests must notice (hours)
+audit: ## cargo-deny over the crates; the image's content built twice and compared; two public scanners over the chart's objects; break each rule of src/credential in turn: the tests must notice (hours)
 	./tests/audit/supply-chain
 	./tests/audit/manifests
+	./tests/audit/reproducible
 	./tests/audit/run
