@@ -34,7 +34,7 @@ chaos: ## the model in large bounds; a thousand kills, aimed at the exchange (CH
 	CHAOS_CHANGES=$${CHAOS_CHANGES:-100} cargo test --test faults changes:: -- --nocapture
 	CHAOS_HERD=$${CHAOS_HERD:-10000} cargo test --test faults a_herd -- --nocapture
 
-bench: ## speed and memory, beside what the API server allows in the same run (less than 20 minutes on an idle machine); target/bench/*.json
+bench: ## speed and memory, beside what the API server allows in the same run (half an hour on an idle machine); target/bench/*.json
 	./benches/run usual
 bench-full: ## the same with 100,000 credentials and a long steady state (an hour or more)
 	./benches/run full

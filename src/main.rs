@@ -60,8 +60,8 @@ fn run(flags: Flags) -> Result<(), Failure> {
     if let Err(error) = core_dumps::forbid() {
         tracing::warn!(%error, "core dumps can't be forbidden: one would hold tokens");
     }
-    // One thread: what is done for a refresh takes half a millisecond, most of it in the kernel, and a second thread makes that
-    // a third more, for every answer that it wakes the other for. The API server is the limit long before.
+    // One thread: what is done for a refresh takes half a millisecond, and with a second thread a tenth more, for the answers that
+    // one wakes the other for. The API server is the limit long before.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(operate(flags));
     if let Some(traces) = traces {

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub enum Size {
     /// Seconds: that everything still works.
     Smoke,
-    /// Less than 20 minutes.
+    /// Half an hour.
     Usual,
     /// 100,000 credentials, and a long steady state.
     Full,
