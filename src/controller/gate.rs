@@ -13,7 +13,7 @@ use std::{
 };
 
 use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    Quota, RateLimiter,
     clock::{Clock, DefaultClock},
     state::{InMemoryState, NotKeyed},
 };
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::key::Key;
+use crate::operate::paces::Paces;
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,8 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one credential may ask for, whatever its spec says and however often somebody changes it: a burst, which a spec with many
 /// additional tokens needs, then one request every `CREDENTIAL_REFILL`: more than the schedule of one token ever asks for.
-const CREDENTIAL_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
+const CREDENTIAL_BURST: NonZeroU32 = NonZeroU32::new(32).unwrap();
 const CREDENTIAL_REFILL: Duration = Duration::from_secs(2);
-/// Credentials that have rested are forgotten after so many requests.
-const FORGET_EVERY: usize = 1024;
 
 /// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +55,7 @@ pub struct Gate(Arc<Shared>);
 
 struct Shared {
     lanes: Mutex<Lanes>,
-    paces: DefaultKeyedRateLimiter<Key>,
+    paces: Paces<Key>,
     bounds: Bounds,
     changed: Notify,
 }
@@ -78,8 +77,6 @@ struct Lanes {
     parked: HashMap<Key, (LaneId, Timestamp)>,
     /// Let through, and not come for yet.
     granted: HashMap<Key, Permit>,
-    /// Requests that were counted.
-    asked: usize,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
@@ -101,8 +98,7 @@ impl Gate {
     /// At most `total` exchanges at once, at most `per_origin` with one token server.
     pub fn new(total: usize, per_origin: usize) -> Self {
         let bounds = Bounds { total, per_origin };
-        let pace = Quota::with_period(CREDENTIAL_REFILL).unwrap_or(Quota::per_minute(CREDENTIAL_BURST));
-        let paces = RateLimiter::keyed(pace.allow_burst(CREDENTIAL_BURST));
+        let paces = Paces::new(CREDENTIAL_BURST, CREDENTIAL_REFILL);
         Self(Arc::new(Shared { lanes: Mutex::default(), paces, bounds, changed: Notify::new() }))
     }
 
@@ -113,19 +109,11 @@ impl Gate {
     /// How long `key` has to wait before it may ask to be let through: it has asked too often. None: it may ask now, which is counted once,
     /// however long it waits then.
     pub fn pause(&self, key: &Key) -> Option<Duration> {
-        {
-            let mut lanes = self.lanes();
-            if lanes.parked.contains_key(key) || lanes.granted.contains_key(key) {
-                return None;
-            }
-            lanes.asked = lanes.asked.wrapping_add(1);
-            if lanes.asked.is_multiple_of(FORGET_EVERY) {
-                self.0.paces.retain_recent();
-                self.0.paces.shrink_to_fit();
-            }
-        }
-        let refused = self.0.paces.check_key(key).err()?;
-        Some(refused.wait_time_from(DefaultClock::default().now()))
+        let is_counted = {
+            let lanes = self.lanes();
+            lanes.parked.contains_key(key) || lanes.granted.contains_key(key)
+        };
+        if is_counted { None } else { self.0.paces.check(key).err() }
     }
 
     /// Asks for `key`, whose token expires at `deadline`, to be let through. None: it waits, and `next` will name it.

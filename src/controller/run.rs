@@ -51,19 +51,12 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// A wall clock that is set back by more than this leaves what was planned by it for too long.
 const SET_BACK: Duration = Duration::from_secs(1);
 /// Reads a second, at most, that people's browsers cause.
-const AFRESH: NonZeroU32 = non_zero(5);
+const AFRESH: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// Workloads restarted a second, over all, so that a herd of new tokens doesn't restart a cluster at once.
-const RESTARTS: NonZeroU32 = non_zero(1);
-const RESTARTS_BURST: NonZeroU32 = non_zero(5);
+const RESTARTS: NonZeroU32 = NonZeroU32::new(1).unwrap();
+const RESTARTS_BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How often the counts of credentials are taken.
 const CENSUS: Duration = Duration::from_secs(10);
-
-const fn non_zero(count: u32) -> NonZeroU32 {
-    match NonZeroU32::new(count) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
-    }
-}
 
 /// What a controller is made of.
 pub struct Parts {

@@ -6,7 +6,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
-    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
+    DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -16,29 +16,23 @@ use kube::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::metrics::{Dropped, Metrics};
+use super::{
+    metrics::{Dropped, Metrics},
+    paces::Paces,
+};
 
 /// Events that may wait. At the rate below it is drained in under a minute.
 const WAITING: usize = 512;
 /// Over all objects. An Event costs the API server as much as a write of ours.
-const PER_SECOND: NonZeroU32 = non_zero(10);
-const BURST: NonZeroU32 = non_zero(50);
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// For one object: a burst, then one every `OBJECT_REFILL`, as client-go has it.
-const OBJECT_BURST: NonZeroU32 = non_zero(10);
+const OBJECT_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const OBJECT_REFILL: Duration = Duration::from_secs(300);
-/// The limiters of quiet objects are forgotten after so many Events.
-const FORGET_EVERY: usize = 1024;
 /// For one request; the next Event shouldn't wait for a dead connection.
 const PUBLISH: Duration = Duration::from_secs(10);
 /// The API's bound on a note, in bytes.
 const NOTE: usize = 1024;
-
-const fn non_zero(count: u32) -> NonZeroU32 {
-    match NonZeroU32::new(count) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
-    }
-}
 
 /// How grave an Event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,30 +83,22 @@ impl Events {
 /// How many Events may be published, over all and of one object.
 struct Limits {
     all: DefaultDirectRateLimiter,
-    object: DefaultKeyedRateLimiter<Arc<str>>,
+    object: Paces<Arc<str>>,
     clock: DefaultClock,
-    checked: usize,
 }
 
 impl Limits {
     fn new() -> Self {
-        let object = Quota::with_period(OBJECT_REFILL).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
         Self {
             all: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(BURST)),
-            object: RateLimiter::keyed(object.allow_burst(OBJECT_BURST)),
+            object: Paces::new(OBJECT_BURST, OBJECT_REFILL),
             clock: DefaultClock::default(),
-            checked: 0,
         }
     }
 
     /// Whether this object may have another Event.
-    fn allow(&mut self, about: &ObjectReference) -> bool {
-        self.checked += 1;
-        if self.checked.is_multiple_of(FORGET_EVERY) {
-            self.object.retain_recent();
-            self.object.shrink_to_fit();
-        }
-        self.object.check_key(&key(about)).is_ok()
+    fn allow(&self, about: &ObjectReference) -> bool {
+        self.object.check(&key(about)).is_ok()
     }
 
     /// Waits for the rate over all.
@@ -129,7 +115,7 @@ fn key(about: &ObjectReference) -> Arc<str> {
     parts.map(|part| part.as_deref().unwrap_or_default()).join("/").into()
 }
 
-async fn publish(recorder: Recorder, mut queue: mpsc::Receiver<Note>, mut limits: Limits, metrics: Metrics) {
+async fn publish(recorder: Recorder, mut queue: mpsc::Receiver<Note>, limits: Limits, metrics: Metrics) {
     while let Some(mut note) = queue.recv().await {
         // The recorder joins repeated Events by the whole reference: another version is the same object.
         note.about.resource_version = None;
