@@ -14,7 +14,7 @@ use super::{
     seen::{CredentialSeen, SecretSeen},
 };
 use crate::{
-    api::{OAuthCredentialSpec, OAuthCredentialStatus, ProviderKind, Reason, SecretStatus},
+    api::{OAuthCredentialSpec, OAuthCredentialStatus, OUTPUT_SUFFIX, ProviderKind, Reason, SecretStatus},
     clock::BootTime,
     credential::{
         checked::{Checked, Grant, InputRef, InputValues, TokenSource},
@@ -147,7 +147,7 @@ impl Controller {
         let spec = match seen.spec().map_err(unreadable) {
             Ok(spec) => spec,
             Err(problem) => {
-                let output_name = format!("{}-token", key.name);
+                let output_name = format!("{}{OUTPUT_SUFFIX}", key.name);
                 let (spec_hash, checked) = (String::new(), Err(problem));
                 return Some(Box::new(Prepared { seen, status, output_name, spec_hash, checked, edition }));
             }

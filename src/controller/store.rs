@@ -280,9 +280,9 @@ impl Store {
 
     /// The credential that has this Secret named after it.
     fn owner(&self, secret: &Key) -> Option<&Key> {
-        let (name, one) = Owns::guess(&secret.name)?;
+        let (name, suffix) = Owns::guess(&secret.name)?;
         let (owner, entry) = self.credentials.get_key_value(&secret.beside(name))?;
-        entry.uses.owns.include(one).then_some(owner)
+        entry.uses.owns.suffixes().any(|owned| owned == suffix).then_some(owner)
     }
 
     fn is_used(&self, secret: &Key) -> bool {

@@ -47,28 +47,16 @@ struct Rare {
 }
 
 impl Owns {
-    /// How the credential would be called whose Secret this is, and which of its Secrets it would be.
-    pub fn guess(secret: &str) -> Option<(&str, Self)> {
-        let none = Self::default();
-        [
-            (STATE_SUFFIX, Self { state: true, ..none }),
-            (OUTPUT_SUFFIX, Self { output: true, ..none }),
-            (CONSENT_SUFFIX, Self { consent: true, ..none }),
-        ]
-        .into_iter()
-        .find_map(|(suffix, owns)| Some((secret.strip_suffix(suffix)?, owns)))
+    /// How the credential would be called whose Secret this is, and what the Secret's name has behind that.
+    pub fn guess(secret: &str) -> Option<(&str, &'static str)> {
+        let all = Self { state: true, output: true, consent: true };
+        all.suffixes().find_map(|suffix| Some((secret.strip_suffix(suffix)?, suffix)))
     }
 
-    /// Whether what `one` stands for is among these.
-    pub fn include(self, one: Self) -> bool {
-        self.state && one.state || self.output && one.output || self.consent && one.consent
-    }
-
-    /// The names of these Secrets of the credential `key`.
-    fn names(self, key: &Key) -> impl Iterator<Item = Key> {
+    /// What the names of these Secrets have behind that of their credential.
+    pub fn suffixes(self) -> impl Iterator<Item = &'static str> {
         let suffixes = [(self.state, STATE_SUFFIX), (self.output, OUTPUT_SUFFIX), (self.consent, CONSENT_SUFFIX)];
-        let suffixes = suffixes.into_iter().filter(|(owned, _)| *owned);
-        suffixes.map(move |(_, suffix)| key.beside(&format!("{}{suffix}", key.name)))
+        suffixes.into_iter().filter_map(|(owned, suffix)| owned.then_some(suffix))
     }
 }
 
@@ -103,7 +91,8 @@ impl Uses {
 
     /// All its Secrets.
     pub fn secrets(&self, key: &Key) -> Vec<Key> {
-        self.secrets.iter().cloned().chain(self.owns.names(key)).collect()
+        let own = self.owns.suffixes().map(|suffix| key.beside(&format!("{}{suffix}", key.name)));
+        self.secrets.iter().cloned().chain(own).collect()
     }
 
     /// By a hash that only this process can make.

@@ -4,10 +4,13 @@ use clap::ValueEnum;
 use url::Url;
 
 use super::ask::Asker;
-use crate::plugin::{
-    catalog::{self, Entry},
-    failure::Failure,
-    flags::{GrantName, New},
+use crate::{
+    plugin::{
+        catalog::{self, Entry},
+        failure::Failure,
+        flags::{GrantName, New},
+    },
+    secrets::{CONSENT_SUFFIX, STATE_SUFFIX},
 };
 
 /// A credential that is to be written.
@@ -176,7 +179,7 @@ fn object_name(text: &str) -> Result<String, String> {
 }
 
 fn output_name(text: &str) -> Result<String, String> {
-    if text.ends_with("-oauth-state") || text.ends_with("-oauth-consent") {
+    if [STATE_SUFFIX, CONSENT_SUFFIX].iter().any(|suffix| text.ends_with(suffix)) {
         return Err(
             "names that end in -oauth-state and -oauth-consent are the operator's own: choose another.".to_owned()
         );
