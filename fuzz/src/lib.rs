@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "here a panic is the message")]
 
 pub mod callback;
+pub mod cookie;
 pub mod discovery;
 pub mod egress;
 pub mod id_token;
@@ -21,8 +22,9 @@ pub mod template;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. Each has a binary in `targets/` and inputs in `corpus/`.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("callback", callback::run),
+    ("cookie", cookie::run),
     ("discovery", discovery::run),
     ("egress", egress::run),
     ("id_token", id_token::run),

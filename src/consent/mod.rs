@@ -3,7 +3,7 @@
 //!
 //! A state and a cookie belong together: `callback` takes a response only from the browser that began.
 
-mod cookie;
+pub mod cookie;
 mod pages;
 #[cfg(test)]
 mod tests;
