@@ -10,6 +10,7 @@ mod support;
 
 mod cases;
 mod fleet;
+mod late;
 mod limit;
 mod process;
 mod report;

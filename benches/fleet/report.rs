@@ -41,7 +41,7 @@ impl Report {
 
 /// The figures that one looks at first.
 fn line(figures: &Value) -> String {
-    const SHOWN: [(&str, &str); 18] = [
+    const SHOWN: [(&str, &str); 21] = [
         ("/ratio_to_limit", "times the limit"),
         ("/pairs/0/limit/seconds", "s limit"),
         ("/pairs/0/operator/seconds", "s"),
@@ -57,6 +57,9 @@ fn line(figures: &Value) -> String {
         ("/late_seconds/p50", "s late (p50)"),
         ("/late_seconds/p99", "s late (p99)"),
         ("/late_seconds/max", "s late (max)"),
+        ("/late_seconds_without/max", "s late without (max)"),
+        ("/requests_per_second", "requests a second"),
+        ("/cpu_ms_per_request", "ms CPU each"),
         ("/expired", "expired"),
         ("/replays", "replays"),
         ("/memory_mib_per_hour", "MiB an hour"),

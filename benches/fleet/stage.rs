@@ -39,7 +39,13 @@ impl Stage {
     /// The operator as it is installed, with what it is served with here. Its metrics are read all the time, so they don't tell of each
     /// credential: that would be most of what is measured.
     pub async fn operator(&self) -> Operator {
-        Operator::start(&self.namespace, &["--allow-insecure-http", "--credential-metrics=false"]).await
+        self.operator_with(&[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn operator_with(&self, flags: &[&str]) -> Operator {
+        let own = ["--allow-insecure-http", "--credential-metrics=false"];
+        Operator::start(&self.namespace, &[&own[..], flags].concat()).await
     }
 }
 

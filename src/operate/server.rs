@@ -56,6 +56,8 @@ where
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
+                        // An answer isn't kept back until the one before has been acknowledged. Without it they are slower, and right.
+                        drop(stream.set_nodelay(true));
                         let (certificate, answer, stop) = (certificate.clone(), answer.clone(), stop.clone());
                         tokio::spawn(async move {
                             let Some(certificate) = certificate else { return converse(stream, answer, stop, permit).await };

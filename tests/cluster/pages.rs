@@ -1,13 +1,7 @@
 //! The pages on which people consent, and who brings them what no browser would: more than they take, faster than they like, and what
 //! belongs to others. Whatever comes, tokens are refreshed meanwhile.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use oauth_operator::api::ConditionType;
 use tokio::{
@@ -18,10 +12,8 @@ use tokio::{
 use super::consent::{Stage, create_consent};
 use super::manifests::{MACHINES, machine};
 use crate::support::browser::Browser;
+use crate::support::siege::{MARKER, Siege, bad_requests};
 use crate::support::{Cluster, Conditions, Namespace, Oidc, Operator, SOON, free_port, say, until};
-
-/// In all that strangers bring here.
-const MARKER: &str = "Qx7reflectedZ9";
 
 /// An operator with pages at `address`, and a credential `machine` whose tokens live for seconds.
 struct Besieged {
@@ -67,71 +59,12 @@ impl Besieged {
     }
 }
 
-/// Requests that nobody with a browser sends, one after the other on one connection.
-fn bad_requests(address: &str) -> Vec<String> {
-    let origin = format!("http://{address}");
-    let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nhost: {address}\r\n{more}\r\n");
-    let post = |target: &str, more: &str, body: &str| {
-        format!(
-            "POST {target} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n{more}\r\n{body}",
-            body.len()
-        )
-    };
-    let from_here = format!("origin: {origin}\r\n");
-    let cookie = format!("cookie: __Host-oauth-operator-0123456789abcdef=a/b/{}\r\n", "x".repeat(43));
-    vec![
-        get(&format!("/{MARKER}"), ""),
-        get(&format!("/consent/{MARKER}/{MARKER}"), ""),
-        get("/consent/nobody/nothing", ""),
-        get(&format!("/consent/../../etc/passwd?{MARKER}"), ""),
-        get(&format!("/oauth/callback?code={MARKER}&state={MARKER}"), &cookie),
-        get(&format!("/oauth/callback?error={MARKER}&error_description=%3Cscript%3E{MARKER}&state=x"), ""),
-        get(&format!("/oauth/callback?state={MARKER}&state={MARKER}&code=a&code=b"), ""),
-        get("/oauth/callback?%00%ff", &format!("x-{MARKER}: {MARKER}\r\nreferer: http://{MARKER}/\r\n")),
-        post("/consent/nobody/nothing", &from_here, &format!("ticket={MARKER}&continue=yes")),
-        post("/consent/nobody/nothing", "origin: null\r\n", &format!("ticket={MARKER}")),
-        post("/consent/nobody/nothing", &from_here, &format!("ticket={}", MARKER.repeat(100))),
-        post("/oauth/callback", &from_here, &format!("code={MARKER}&state=x")),
-        format!("DELETE /consent/nobody/nothing HTTP/1.1\r\nhost: {address}\r\n\r\n"),
-    ]
-}
-
-/// Sends all of it again and again until `stop`; counts what was answered. Panics where an answer is no refusal, and no start page.
-async fn besiege(address: String, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
-    let requests = bad_requests(&address);
-    let batch = requests.concat();
-    while !stop.load(Ordering::Relaxed) {
-        let Ok(mut stream) = TcpStream::connect(&address).await else { continue };
-        let mut buffer = vec![0; 256 * 1024];
-        'connection: while !stop.load(Ordering::Relaxed) {
-            if stream.write_all(batch.as_bytes()).await.is_err() {
-                break;
-            }
-            let (mut seen, mut rest) = (0, String::new());
-            while seen < requests.len() {
-                let Ok(read @ 1..) = stream.read(&mut buffer).await else { break 'connection };
-                rest.push_str(&String::from_utf8_lossy(&buffer[..read]));
-                while let Some(at) = rest.find("HTTP/1.1 ") {
-                    let Some(status) = rest.get(at + 9..at + 12) else { break };
-                    assert!(["200", "400", "403", "404", "405"].contains(&status), "{status}");
-                    seen += 1;
-                    rest.drain(..at + 12);
-                }
-            }
-            answered.fetch_add(seen, Ordering::Relaxed);
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_refreshed_whatever_comes_to_the_pages() {
     let besieged = Besieged::set("pages-besieged").await;
     let namespace = &besieged.namespace;
     let (before, peak) = (besieged.revision().await, besieged.peak());
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let began = Instant::now();
-    let attackers: Vec<_> =
-        (0..16).map(|_| tokio::spawn(besiege(besieged.address.clone(), stop.clone(), answered.clone()))).collect();
+    let siege = Siege::lay(&besieged.address, None);
     // By its own schedule, twice, and because somebody asks for it.
     namespace.revision("machine", before + 2, SOON * 2).await;
     namespace.request_refresh("machine", "2026-01-01T00:00:00Z").await;
@@ -142,12 +75,7 @@ async fn tokens_are_refreshed_whatever_comes_to_the_pages() {
         })
         .await;
     assert!(wished.is(ConditionType::Ready) && wished.is(ConditionType::Refreshed));
-    let took = began.elapsed();
-    stop.store(true, Ordering::Relaxed);
-    for attacker in attackers {
-        attacker.await.unwrap();
-    }
-    let answered = answered.load(Ordering::Relaxed);
+    let (answered, took) = siege.lift().await;
     let grown = besieged.peak().saturating_sub(peak) / 1024;
     let rate = answered as f64 / took.as_secs_f64();
     say(&format!(

@@ -17,6 +17,7 @@ pub mod namespace;
 pub mod oidc;
 pub mod operator;
 pub mod proxy;
+pub mod siege;
 pub mod standin;
 
 use std::io::Write;

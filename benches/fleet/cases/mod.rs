@@ -4,6 +4,7 @@ mod beside;
 mod cold;
 mod herd;
 mod restart;
+mod siege;
 mod steady;
 
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
     }
     if wanted("herd") {
         report.add("herd", herd::run(herd, lives).await);
+    }
+    if wanted("siege") {
+        report.add("siege", siege::run(size).await);
     }
     if wanted("steady") {
         report.add("steady", steady::run(size).await);
