@@ -1,6 +1,8 @@
 //! Reads issuers' metadata: each issuer once for all credentials that wait for it, no sooner than what is known of it has to
 //! be read again, and with growing delays while that fails. What was read goes on being used then. No pass waits here:
-//! it is woken when there is an answer.
+//! it is woken when there is an answer. Each namespace has its turn (`lines`).
+
+mod lines;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,11 +11,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{Notify, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 use url::Url;
+
+use self::lines::{Lines, Place};
 
 use super::{
     Controller,
@@ -48,11 +49,16 @@ const LEAST_DOUBTED: Duration = Duration::from_secs(60);
 const MOST_ISSUERS: usize = 10_000;
 
 /// What is known of issuers.
-#[derive(Default)]
 pub struct Discoveries {
     issuers: Mutex<HashMap<Issuer, Known>>,
-    wanted: Mutex<Vec<Wanted>>,
-    arrived: Notify,
+    /// What is to be read, in the lines of all namespaces that wait for it: the first of them has it read.
+    wanted: Lines<Wanted>,
+}
+
+impl Default for Discoveries {
+    fn default() -> Self {
+        Self { issuers: Mutex::default(), wanted: Lines::new(AT_ONCE) }
+    }
 }
 
 /// What is known of one issuer.
@@ -63,8 +69,9 @@ struct Known {
     /// Until then nothing is read.
     until: Timestamp,
     failed: Option<Failed>,
-    /// Who waits for a read that is under way.
+    /// Who waits for a read that is to come, or under way.
     waiting: Option<BTreeSet<Key>>,
+    is_being_read: bool,
 }
 
 struct Failed {
@@ -123,13 +130,33 @@ impl Discoveries {
         if issuers.len() >= MOST_ISSUERS {
             issuers.retain(|_, known| known.waiting.is_some());
         }
-        let waiting = &mut issuers.entry(wanted.issuer.clone()).or_default().waiting;
-        let is_first = waiting.is_none();
-        waiting.get_or_insert_default().insert(key.clone());
+        let known = issuers.entry(wanted.issuer.clone()).or_default();
+        let waiting = known.waiting.get_or_insert_default();
+        let in_line = waiting.range(key.beside("")..).next().is_some_and(|other| other.namespace == key.namespace);
+        waiting.insert(key.clone());
+        let stands_in_line = in_line || known.is_being_read;
         drop(issuers);
-        if is_first {
-            self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(wanted);
-            self.arrived.notify_one();
+        if !stands_in_line {
+            self.wanted.push(&key.namespace, wanted);
+        }
+    }
+
+    /// Whether `key` waits for this issuer's metadata.
+    pub fn awaited_by(&self, issuer: &Issuer, key: &Key) -> bool {
+        self.issuers().get(issuer).and_then(|known| known.waiting.as_ref()).is_some_and(|keys| keys.contains(key))
+    }
+
+    /// What is to be read next. Waits until there is something, and room for it.
+    async fn next(&self) -> (Wanted, Place<Wanted>) {
+        loop {
+            let (wanted, place) = self.wanted.next().await;
+            // Another namespace's turn may have come sooner.
+            let mut issuers = self.issuers();
+            if let Some(known) = issuers.get_mut(&wanted.issuer).filter(|it| it.waiting.is_some() && !it.is_being_read)
+            {
+                known.is_being_read = true;
+                return (wanted, place);
+            }
         }
     }
 
@@ -155,6 +182,7 @@ impl Discoveries {
                 known.failed = Some(Failed { problem, times, under: under.to_owned() });
             }
         }
+        known.is_being_read = false;
         known.waiting.take().unwrap_or_default()
     }
 
@@ -174,6 +202,14 @@ impl Controller {
     pub(super) fn look_at_issuer(&self, checked: &Checked) -> Option<Look> {
         let issuer = checked.issuer.as_ref()?;
         Some(self.discoveries.look(issuer, &self.authorities_version(issuer), Timestamp::now()))
+    }
+
+    /// How long `key` has to wait before it may have its issuer's metadata read: it has asked too often. A read counts as a token request
+    /// does, or a spec that names another issuer each time would have as many read as it is changed.
+    pub(super) fn discovery_pause(&self, key: &Key, checked: &Checked) -> Option<Duration> {
+        let issuer = checked.issuer.as_ref()?;
+        let is_new = self.look_at_issuer(checked) == Some(Look::Wanted) && !self.discoveries.awaited_by(issuer, key);
+        is_new.then(|| self.gate.pause(key, checked.tokens())).flatten()
     }
 
     /// Has the issuer's metadata read if they are wanted. False: there is nothing to wait for.
@@ -235,22 +271,16 @@ impl Controller {
 
 /// Reads what is wanted. Runs for ever.
 pub async fn discover_wanted(controller: Arc<Controller>) {
-    let room = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        controller.discoveries.arrived.notified().await;
-        let wanted = std::mem::take(&mut *controller.discoveries.wanted.lock().unwrap_or_else(PoisonError::into_inner));
-        for wanted in wanted {
-            tokio::spawn(discover(controller.clone(), room.clone(), wanted));
-        }
+        let (wanted, place) = controller.discoveries.next().await;
+        tokio::spawn(discover(controller.clone(), wanted, place));
     }
 }
 
-async fn discover(controller: Arc<Controller>, room: Arc<Semaphore>, wanted: Wanted) {
+async fn discover(controller: Arc<Controller>, wanted: Wanted, place: Place<Wanted>) {
     let (issuer, under) = (wanted.issuer.clone(), wanted.under.clone());
     let reader = controller.clone();
     let reading = tokio::spawn(async move {
-        // The semaphore is never closed.
-        let place = room.acquire_owned().await;
         let mut read = Box::pin(timeout(LONGEST_READ, reader.read_issuer(&wanted)));
         let read = match timeout(PATIENCE, &mut read).await {
             Ok(read) => read,

@@ -1,12 +1,14 @@
 //! Who may send a token request now. One bulkhead for each token server's origin, so that one that hangs delays no other;
-//! a bound on all; a rate limit for each provider object, and one for each credential; and where there is a wait, the soonest to expire
-//! goes first.
+//! a bound on all; a rate limit for each provider object, and one for each credential; and where there is a wait, the namespace with the
+//! fewest under way goes first, so that nobody's thousands keep others waiting, and of one namespace the soonest to expire.
 //!
 //! An exchange that takes longer than `PATIENCE` no longer counts against the bound on all, only against its origin's: many
 //! hanging servers can't use up what the others need.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -29,10 +31,14 @@ mod tests;
 /// How long an exchange counts against the bound on all.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What one credential may ask for, whatever its spec says and however often somebody changes it: a burst, which a spec with many
-/// additional tokens needs, then one request every `CREDENTIAL_REFILL`: more than the schedule of one token ever asks for.
-const CREDENTIAL_BURST: NonZeroU32 = NonZeroU32::new(32).unwrap();
-const CREDENTIAL_REFILL: Duration = Duration::from_secs(2);
+/// What one credential may ask for, for each token that it has, whatever its spec says and however often somebody changes it: a burst,
+/// then one request every `TOKEN_REFILL`, which is more than the schedule of a token ever asks for.
+const TOKEN_BURST: u32 = 32;
+const TOKEN_REFILL: Duration = Duration::from_secs(2);
+/// The most tokens that a credential has: the main one, and as many additional ones as the schema lets it have.
+const MOST_TOKENS: u32 = 1 + 16;
+/// What one request of a credential with one token costs. The more tokens, the less: what was spent isn't forgotten when a spec has more.
+const WHOLE: u32 = 10_000;
 
 /// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +76,8 @@ struct Bounds {
 struct Lanes {
     active: usize,
     active_by_origin: HashMap<String, usize>,
+    /// Of those that count against the bound on all.
+    active_by_namespace: HashMap<Arc<str>, usize>,
     lanes: HashMap<LaneId, Lane>,
     /// One for each provider object, whichever of its endpoints a request goes to. Kept: it remembers what was sent.
     limiters: HashMap<(String, Rate), Limiter>,
@@ -91,6 +99,7 @@ struct Lane {
 pub struct Permit {
     gate: Gate,
     origin: String,
+    namespace: Arc<str>,
     counts_in_total: bool,
 }
 
@@ -98,7 +107,7 @@ impl Gate {
     /// At most `total` exchanges at once, at most `per_origin` with one token server.
     pub fn new(total: usize, per_origin: usize) -> Self {
         let bounds = Bounds { total, per_origin };
-        let paces = Paces::new(CREDENTIAL_BURST, CREDENTIAL_REFILL);
+        let paces = Paces::new(NonZeroU32::MIN.saturating_add(TOKEN_BURST * WHOLE - 1), TOKEN_REFILL / WHOLE);
         Self(Arc::new(Shared { lanes: Mutex::default(), paces, bounds, changed: Notify::new() }))
     }
 
@@ -106,14 +115,14 @@ impl Gate {
         self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long `key` has to wait before it may ask to be let through: it has asked too often. None: it may ask now, which is counted once,
-    /// however long it waits then.
-    pub fn pause(&self, key: &Key) -> Option<Duration> {
+    /// How long `key`, which has so many tokens, has to wait before it may ask to be let through: it has asked too often. None: it may ask
+    /// now, which is counted once, however long it waits then.
+    pub fn pause(&self, key: &Key, tokens: usize) -> Option<Duration> {
         let is_counted = {
             let lanes = self.lanes();
             lanes.parked.contains_key(key) || lanes.granted.contains_key(key)
         };
-        if is_counted { None } else { self.0.paces.check(key).err() }
+        if is_counted { None } else { self.0.paces.check_of(key, cost(tokens)).err() }
     }
 
     /// Asks for `key`, whose token expires at `deadline`, to be let through. None: it waits, and `next` will name it.
@@ -134,7 +143,7 @@ impl Gate {
         let lane = lanes.lane(id);
         let first = lane.waiting.first().is_none_or(|(soonest, _)| *soonest >= deadline);
         if room && first && lanes.admits(id, Instant::now()) {
-            return Some(self.admit(&mut lanes, &id.origin));
+            return Some(self.admit(&mut lanes, key, &id.origin));
         }
         lanes.lane(id).waiting.insert((deadline, key.clone()));
         lanes.parked.insert(key.clone(), (id.clone(), deadline));
@@ -182,7 +191,7 @@ impl Gate {
             }
             lanes.lane(&id).waiting.remove(&entry);
             let (_, key) = entry;
-            let permit = self.admit(&mut lanes, &id.origin);
+            let permit = self.admit(&mut lanes, &key, &id.origin);
             lanes.parked.remove(&key);
             lanes.granted.insert(key.clone(), permit);
             keys.push(key);
@@ -193,11 +202,19 @@ impl Gate {
         (keys, unblocked)
     }
 
-    fn admit(&self, lanes: &mut Lanes, origin: &str) -> Permit {
+    fn admit(&self, lanes: &mut Lanes, key: &Key, origin: &str) -> Permit {
+        let namespace = key.namespace.clone();
         lanes.active += 1;
         *lanes.active_by_origin.entry(origin.to_owned()).or_default() += 1;
-        Permit { gate: self.clone(), origin: origin.to_owned(), counts_in_total: true }
+        *lanes.active_by_namespace.entry(namespace.clone()).or_default() += 1;
+        Permit { gate: self.clone(), origin: origin.to_owned(), namespace, counts_in_total: true }
     }
+}
+
+/// What one request costs of a credential with so many tokens.
+fn cost(tokens: usize) -> NonZeroU32 {
+    let tokens = u32::try_from(tokens).unwrap_or(MOST_TOKENS).clamp(1, MOST_TOKENS);
+    NonZeroU32::new(WHOLE / tokens).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Permit {
@@ -206,6 +223,7 @@ impl Permit {
         if std::mem::take(&mut self.counts_in_total) {
             let mut lanes = self.gate.lanes();
             lanes.active = lanes.active.saturating_sub(1);
+            count_down(&mut lanes.active_by_namespace, &self.namespace);
             drop(lanes);
             self.gate.0.changed.notify_one();
         }
@@ -216,17 +234,24 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.step_aside();
         let mut lanes = self.gate.lanes();
-        if let Some(active) = lanes.active_by_origin.get_mut(&self.origin) {
-            *active = active.saturating_sub(1);
-            if *active == 0 {
-                lanes.active_by_origin.remove(&self.origin);
-                let origin = &self.origin;
-                lanes.lanes.retain(|id, lane| id.origin != *origin || !lane.waiting.is_empty());
-            }
+        if count_down(&mut lanes.active_by_origin, &self.origin) {
+            let origin = &self.origin;
+            lanes.lanes.retain(|id, lane| id.origin != *origin || !lane.waiting.is_empty());
         }
         drop(lanes);
         self.gate.0.changed.notify_one();
     }
+}
+
+/// One less of these. Whether that was the last.
+fn count_down<K: Borrow<Q> + Eq + Hash, Q: Eq + Hash + ?Sized>(active: &mut HashMap<K, usize>, of: &Q) -> bool {
+    let Some(count) = active.get_mut(of) else { return false };
+    *count = count.saturating_sub(1);
+    let was_last = *count == 0;
+    if was_last {
+        active.remove(of);
+    }
+    was_last
 }
 
 impl Lanes {
@@ -261,7 +286,7 @@ impl Lanes {
         }
     }
 
-    /// Over all lanes with room, who expires first.
+    /// Over all lanes with room: of the namespace with the fewest under way, who expires first.
     fn soonest(&self, bounds: Bounds, now: Instant) -> Option<(LaneId, (Timestamp, Key))> {
         self.lanes
             .iter()
@@ -269,7 +294,7 @@ impl Lanes {
                 lane.blocked_until.is_none_or(|until| until <= now) && self.has_room(&id.origin, bounds)
             })
             .filter_map(|(id, lane)| Some((id, lane.waiting.first()?)))
-            .min_by(|(_, a), (_, b)| a.cmp(b))
+            .min_by_key(|(_, first)| (self.active_by_namespace.get(&first.1.namespace).copied().unwrap_or(0), *first))
             .map(|(id, entry)| (id.clone(), entry.clone()))
     }
 }

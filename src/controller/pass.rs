@@ -1,6 +1,8 @@
 //! One pass over one credential: observe → validate → decide → apply → report. The only thing that differs between two
 //! passes is the plan.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -159,6 +161,9 @@ impl Controller {
         view: &View,
     ) -> Answer<Step> {
         self.read_inputs(checked, false).await?;
+        if let Some(pause) = self.discovery_pause(key, checked) {
+            return self.hold_back(key, prepared, view, pause).await.map(Step::Done);
+        }
         match self.discover(key, checked) {
             true => self.wait_in_line(key, prepared, view).await.map(Step::Done),
             false => Ok(Step::Go),
@@ -216,10 +221,8 @@ impl Controller {
         // Its issuer was asked meanwhile.
         let refreshes = plan.base.as_ref().is_some_and(|base| base.refresh_token.is_some());
         let Some(lane) = lane(checked, refreshes) else { return Ok(Next::Again) };
-        if let Some(pause) = self.gate.pause(key) {
-            let waits = self.wait_in_line(key, prepared, view).await?;
-            let Next::Parked(flips) = waits else { return Ok(waits) };
-            return Ok(Next::At([flips, Some(later(view.now, pause))].into_iter().flatten().min()));
+        if let Some(pause) = self.gate.pause(key, checked.tokens()) {
+            return self.hold_back(key, prepared, view, pause).await;
         }
         let Some(permit) = self.gate.enter(key, &lane, plan.deadline) else {
             return self.wait_in_line(key, prepared, view).await;
@@ -267,6 +270,13 @@ impl Controller {
             self.record(key, prepared, Outcome::Rested, prepared.status.next_refresh_time).await?;
         }
         Ok(Next::Parked(expiry(&prepared.status, view.now)))
+    }
+
+    /// It has asked too often: meanwhile Ready still flips at the expiry.
+    async fn hold_back(&self, key: &Key, prepared: &Prepared, view: &View, pause: Duration) -> Answer<Next> {
+        let waits = self.wait_in_line(key, prepared, view).await?;
+        let Next::Parked(flips) = waits else { return Ok(waits) };
+        Ok(Next::At([flips, Some(later(view.now, pause))].into_iter().flatten().min()))
     }
 
     /// Records what a pass came to, and says when to look again.

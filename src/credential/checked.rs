@@ -398,6 +398,11 @@ impl Checked {
         matches!(&self.grant, Grant::RefreshToken { seed, .. } if seed == input)
     }
 
+    /// How many access tokens it keeps: its own, and the additional ones.
+    pub fn tokens(&self) -> usize {
+        1 + self.legs.len()
+    }
+
     /// What is sent next: a refresh, where there is a refresh token.
     pub fn request(&self, refreshes: bool) -> &RequestSource {
         if refreshes { &self.refresh } else { &self.first }

@@ -33,11 +33,22 @@ impl<K: Clone + Eq + Hash> Paces<K> {
     /// # Errors
     /// It is too early, by this much.
     pub fn check(&self, key: &K) -> Result<(), Duration> {
+        self.check_of(key, NonZeroU32::MIN)
+    }
+
+    /// Counts `cost` of `key` at once.
+    ///
+    /// # Errors
+    /// It is too early, by this much; what costs more than a whole burst is always.
+    pub fn check_of(&self, key: &K, cost: NonZeroU32) -> Result<(), Duration> {
         let checked = self.checked.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if checked.is_multiple_of(FORGET_EVERY) {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
         }
-        self.limiter.check_key(key).map_err(|early| early.wait_time_from(DefaultClock::default().now()))
+        match self.limiter.check_key_n(key, cost) {
+            Ok(checked) => checked.map_err(|early| early.wait_time_from(DefaultClock::default().now())),
+            Err(_) => Err(Duration::MAX),
+        }
     }
 }

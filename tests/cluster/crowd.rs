@@ -1,4 +1,4 @@
-//! A server that hangs delays nobody else, however many wait for it.
+//! A server that hangs delays nobody else, however many wait for it; nor do many, whoever names them.
 
 use std::time::{Duration, Instant};
 
@@ -64,4 +64,38 @@ async fn five_hundred_at_one_hanging_server_delay_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_hanging_servers_delay_nobody() {
     one_that_works_is_ready_soon("crowd-many", CROWD).await;
+}
+
+/// What mallory wants of servers that hang, mallory waits for. Each address of the loopback net is a server of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_hanging_servers_delay_no_other_namespace() {
+    const SERVERS: usize = 2000;
+    let cluster = Cluster::shared().await;
+    let (victim, mallory) = (cluster.namespace("crowd-victim").await, cluster.namespace("crowd-mallory").await);
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(hang(listener));
+    mallory.apply(MACHINES).await;
+    let url = |at: usize| format!("http://127.1.{}.{}:{port}/token", at / 200, at % 200 + 1);
+    let manifests: Vec<String> = (0..SERVERS).map(|at| machine(&format!("crowd-{at}"), "post", &url(at), "")).collect();
+    let applied = manifests.chunks(125).map(|chunk| {
+        let mallory = &mallory;
+        async move { mallory.apply(&chunk.join("\n---\n")).await }
+    });
+    futures::future::join_all(applied).await;
+    let oidc = Oidc::start(&[]).await;
+    victim.apply(MACHINES).await;
+    let operator = Operator::start(&victim, &["--allow-insecure-http", "--namespace=crowd-mallory"]).await;
+    until("the operator knows the crowd", SOON, async || {
+        let known = operator.metric("oauth_operator_credentials", &[r#"ready="false""#]).await;
+        (known as usize >= SERVERS).then_some(())
+    })
+    .await;
+
+    let began = Instant::now();
+    victim.apply(&machine("works", "post", &oidc.token_url(), "")).await;
+    victim.ready("works").await;
+    let took = began.elapsed();
+    say(&format!("Ready after {took:?} beside {SERVERS} servers that hang, of another namespace"));
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }

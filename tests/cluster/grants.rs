@@ -322,3 +322,20 @@ async fn additional_tokens_are_refreshed_by_their_own_expiry() {
     assert!(status.next_refresh_time.is_some() && status.failed_attempts.is_none());
     assert_eq!(oidc.replays().await, 0);
 }
+
+/// As many tokens as a credential may have, each of a few seconds: more requests a minute than one token would be let make.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_additional_tokens_as_there_may_be_are_all_refreshed_in_time() {
+    let namespace = Cluster::shared().await.namespace("grant-additional-most").await;
+    let oidc = Oidc::start(&["--access-token-ttl", "10"]).await;
+    let _operator = Operator::start(&namespace, &["--allow-insecure-http"]).await;
+    let seed = oidc.seed_scoped("web-post", "openid offline_access read").await;
+    let names: Vec<String> = (0..16).map(|number| format!("{{name: t{number}, scopes: [read]}}")).collect();
+    namespace.apply(&web("most", &oidc, &seed, &format!("  additionalTokens: [{}]", names.join(", ")))).await;
+    // Each of them four times, in less time than one token would be let ask so often.
+    namespace.revision("most", 4 * 17, SOON * 2).await;
+    let status = namespace.status("most").await;
+    assert!(status.failed_attempts.is_none() && status.additional_tokens.len() == 16);
+    assert!(status.additional_tokens.iter().all(|token| token.reason.is_none()));
+    assert_eq!(oidc.replays().await, 0);
+}

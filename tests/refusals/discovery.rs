@@ -1,13 +1,17 @@
 //! Endpoints that are discovered: what is asked for, what is believed, and what is said of an issuer that can't be.
 
+use std::time::{Duration, Instant};
+
 use oauth_operator::api::ConditionType;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::{
     answers::{Answer, Answers, CANARY, answer, with_headers},
     case::{Case, Expect, client, nothing_leaked, run_all, spec},
+    limits::{BURST, EACH},
     objects::{credential, secret},
-    support::{Cluster, Conditions, Namespace, Operator, SOON, namespace::apply, until},
+    support::{Cluster, Conditions, Namespace, Operator, SOON, namespace::apply, say, until},
 };
 
 const OPENID: &str = ".well-known/openid-configuration";
@@ -181,4 +185,73 @@ async fn a_discovered_grant_is_bound_to_its_issuer() {
     })
     .await;
     nothing_leaked(&namespace, &operator).await;
+}
+
+/// What mallory has the operator read at servers that hang is read in mallory's turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_hanging_issuers_delay_no_other_namespace() {
+    const CROWD: usize = 2000;
+    let cluster = Cluster::shared().await;
+    let operators = cluster.namespace("discovery-crowd").await;
+    let mallory = cluster.namespace("discovery-crowd-mallory").await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = hanging.local_addr().unwrap();
+    let hangs = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = hanging.accept().await {
+            held.push(stream);
+        }
+    });
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|number| {
+            credential(&format!("hangs-{number}"), &discovering(&format!("http://{address}/{number}"), &json!({})))
+        })
+        .collect();
+    let applied = crowd.chunks(CROWD / 16).map(|chunk| apply(&mallory.client, &mallory.name, chunk.to_vec()));
+    futures::future::try_join_all(applied).await.unwrap();
+    apply(&mallory.client, &mallory.name, vec![client()]).await.unwrap();
+    let answers = Answers::start().await;
+    let issuer = answers.url("good");
+    answers.set(&format!("good/{OPENID}"), document(&issuer, &answers.url("good-token")));
+    apply(&operators.client, &operators.name, vec![client()]).await.unwrap();
+    let served = format!("--namespace={}", mallory.name);
+    let operator = Operator::start(&operators, &["--allow-insecure-http", &served]).await;
+    until("the operator knows the crowd", SOON, async || {
+        let known = operator.metric("oauth_operator_credentials", &[r#"ready="false""#]).await;
+        (known as usize >= CROWD).then_some(())
+    })
+    .await;
+
+    let began = Instant::now();
+    let good = credential("good", &discovering(&issuer, &json!({})));
+    apply(&operators.client, &operators.name, vec![good]).await.unwrap();
+    operators.ready("good").await;
+    let took = began.elapsed();
+    say(&format!("Ready after {took:?} beside {CROWD} issuers that hang, of another namespace"));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    hangs.abort();
+}
+
+/// A spec that names another issuer again and again has no more read than a credential may ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_credential_has_no_more_issuers_read_than_it_may_ask_for_tokens() {
+    let (namespace, answers, _operator) = prepare("discovery-pace").await;
+    let began = Instant::now();
+    apply(
+        &namespace.client,
+        "discovery-pace",
+        vec![credential("restless", &discovering(&answers.url("0"), &json!({})))],
+    )
+    .await
+    .unwrap();
+    let mut number = 0;
+    // Of each issuer, the first of its two addresses.
+    let read = || answers.received().lines().filter(|line| line.starts_with("GET /") && line.contains(OPENID)).count();
+    while read() < BURST + 8 {
+        number += 1;
+        let issuer = json!({"spec": {"provider": {"issuer": answers.url(&number.to_string())}}});
+        namespace.patch_credential("restless", &issuer).await;
+    }
+    let allowed = BURST as f64 + began.elapsed().as_secs_f64() / EACH.as_secs_f64() + 1.0;
+    assert!(read() as f64 <= allowed, "{} of {number} issuers, where {allowed} may be read", read());
 }

@@ -11,9 +11,9 @@ use crate::{
     support::{Cluster, Operator, namespace::apply},
 };
 
-/// What a credential may ask for at once, and after that every `EACH`.
-const BURST: usize = 32;
-const EACH: Duration = Duration::from_secs(2);
+/// What a credential with one token may ask for at once, and after that every `EACH`.
+pub const BURST: usize = 32;
+pub const EACH: Duration = Duration::from_secs(2);
 
 /// Somebody asks for a refresh as fast as the API server takes it. No stretch of time sees more requests than the limit allows, and a neighbour
 /// gets a token meanwhile.

@@ -28,15 +28,24 @@ fn problem() -> Problem {
     Problem::passing(Reason::ProviderUnavailable, "It is down.")
 }
 
-#[test]
-fn one_read_serves_all_who_wait() {
+/// What is read next, now. None: nothing, or there is no room for it.
+async fn next(discoveries: &Discoveries) -> Option<(String, Place<Wanted>)> {
+    let next = timeout(Duration::ZERO, discoveries.next()).await.ok();
+    next.map(|(wanted, place)| (wanted.issuer.identifier, place))
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_read_serves_all_who_wait() {
     let discoveries = Discoveries::default();
     assert_eq!(discoveries.look(&issuer("a"), "", at(0)), Look::Wanted);
     for name in ["one", "two", "one"] {
         discoveries.want(wanted("a"), &key(name));
     }
     discoveries.want(wanted("b"), &key("three"));
-    assert_eq!(discoveries.wanted.lock().unwrap().len(), 2);
+    let reads = [next(&discoveries).await.unwrap(), next(&discoveries).await.unwrap()];
+    assert_eq!(reads.each_ref().map(|(issuer, _)| issuer.as_str()), ["a", "b"]);
+    discoveries.want(wanted("a"), &key("two"));
+    assert!(next(&discoveries).await.is_none(), "each is read once");
     assert_eq!(discoveries.look(&issuer("a"), "", at(0)), Look::Wanted, "still under way");
 
     let waiting = discoveries.settle(&issuer("a"), "", Ok(found(600)), None, at(1));
@@ -44,6 +53,37 @@ fn one_read_serves_all_who_wait() {
     assert_eq!(discoveries.look(&issuer("a"), "", at(600)), Look::Known);
     assert_eq!(discoveries.look(&issuer("a"), "", at(601)), Look::Wanted);
     assert_eq!(discoveries.look(&issuer("b"), "", at(1)), Look::Wanted);
+}
+
+/// Somebody names a thousand issuers, and that of a neighbour among them. The neighbour's is read in the neighbour's turn.
+#[tokio::test(start_paused = true)]
+async fn who_names_many_issuers_keeps_no_other_namespace_waiting() {
+    let discoveries = Discoveries::default();
+    let mallory = |number: usize| Key::new("mallory", &number.to_string());
+    for number in 0..1000 {
+        discoveries.want(wanted(&format!("hangs-{number}")), &mallory(number));
+    }
+    discoveries.want(wanted("shared"), &mallory(1000));
+    let mut held = Vec::new();
+    while let Some(read) = next(&discoveries).await {
+        held.push(read);
+    }
+    assert_eq!(held.len(), AT_ONCE);
+
+    discoveries.want(wanted("shared"), &key("victim"));
+    held.pop();
+    let (issuer, place) = next(&discoveries).await.unwrap();
+    assert_eq!(issuer, "shared");
+    let waiting = discoveries.settle(&self::issuer("shared"), "", Ok(found(600)), None, at(1));
+    assert_eq!(waiting, BTreeSet::from([mallory(1000), key("victim")]));
+    drop(place);
+    held.clear();
+    let mut left = 0;
+    while let Some((issuer, _)) = next(&discoveries).await {
+        assert_ne!(issuer, "shared", "it isn't read again in mallory's turn");
+        left += 1;
+    }
+    assert_eq!(left, 1000 - AT_ONCE);
 }
 
 #[test]

@@ -57,6 +57,25 @@ fn the_soonest_to_expire_goes_first_over_all_lanes() {
     assert_eq!(gate.grants(), ["pushy"]);
 }
 
+/// However many servers somebody names, and however soon what they want expires.
+#[test]
+fn no_namespace_keeps_another_waiting() {
+    let gate = Gate::new(4, 2);
+    let mallory = |number: usize| (Key::new("mallory", &number.to_string()), lane(&format!("https://{number}")));
+    let mut held: Vec<_> = (0..1000).filter_map(|n| gate.enter(&mallory(n).0, &mallory(n).1, at(0))).collect();
+    assert_eq!((held.len(), gate.waiting()), (4, 996));
+    for (name, deadline) in [("later", 200), ("soon", 100)] {
+        assert!(gate.enter(&key(name), &lane(name), at(deadline)).is_none());
+    }
+    held.pop();
+    assert_eq!(gate.grants(), ["soon"]);
+    held.pop();
+    assert_eq!(gate.grants(), ["later"], "one of two is fewer than two of three");
+    held.pop();
+    assert_eq!(gate.grants().len(), 1);
+    assert_eq!(gate.waiting(), 995);
+}
+
 #[test]
 fn who_comes_later_does_not_overtake() {
     let gate = Gate::new(2, 1);
@@ -168,6 +187,7 @@ proptest! {
             let permits = || held.iter().chain(lanes.granted.values());
             prop_assert_eq!(lanes.active, permits().filter(|permit| permit.counts_in_total).count());
             prop_assert!(lanes.active <= 4);
+            prop_assert_eq!(lanes.active_by_namespace.get("ns").copied().unwrap_or(0), lanes.active);
             for origin in ["0", "1", "2"] {
                 let here = permits().filter(|permit| permit.origin == origin).count();
                 prop_assert_eq!(lanes.active_by_origin.get(origin).copied().unwrap_or(0), here);
@@ -180,7 +200,7 @@ proptest! {
         held.clear();
         (0..8).for_each(|name| gate.leave(&key(name)));
         let lanes = gate.lanes();
-        prop_assert_eq!((lanes.active, lanes.active_by_origin.len()), (0, 0));
+        prop_assert_eq!((lanes.active, lanes.active_by_origin.len(), lanes.active_by_namespace.len()), (0, 0, 0));
         prop_assert_eq!((lanes.parked.len(), lanes.granted.len()), (0, 0));
     }
 }
@@ -203,22 +223,41 @@ async fn next_names_who_may_go_when_a_permit_comes_back() {
 #[test]
 fn a_credential_that_asks_again_and_again_is_held_back_alone() {
     let gate = Gate::new(8, 8);
-    let burst = CREDENTIAL_BURST.get();
-    for _ in 0..burst {
-        assert_eq!(gate.pause(&key("often")), None);
+    for _ in 0..TOKEN_BURST {
+        assert_eq!(gate.pause(&key("often"), 1), None);
         drop(gate.enter(&key("often"), &lane("https://a"), at(0)).unwrap());
     }
-    let pause = gate.pause(&key("often")).unwrap();
-    assert!(pause > Duration::ZERO && pause <= CREDENTIAL_REFILL, "{pause:?}");
-    assert_eq!(gate.pause(&key("another")), None);
+    let pause = gate.pause(&key("often"), 1).unwrap();
+    assert!(pause > Duration::ZERO && pause <= TOKEN_REFILL, "{pause:?}");
+    assert_eq!(gate.pause(&key("another"), 1), None);
+}
+
+/// A spec that has more tokens by now gets what they need, and not what it has had already.
+#[test]
+fn a_credential_may_ask_for_each_of_its_tokens() {
+    let gate = Gate::new(8, 8);
+    let asked = |name: &str, tokens: usize| {
+        let allowed = || {
+            let pause = gate.pause(&key(name), tokens);
+            pause.inspect(|pause| assert!(*pause <= TOKEN_REFILL, "{pause:?}")).is_none()
+        };
+        (0..100_000).take_while(|_| allowed()).count()
+    };
+    for (name, tokens) in [("one", 1), ("two", 2), ("three", 3), ("all", 17)] {
+        let (asked, least) = (asked(name, tokens), tokens * TOKEN_BURST as usize);
+        // What a slow machine takes for it is refilled meanwhile.
+        assert!((least..least * 21 / 20 + 1).contains(&asked), "{tokens} tokens: {asked}");
+    }
+    let more = asked("one", 17);
+    assert!(more <= 2 * 17, "{more}");
 }
 
 #[test]
 fn who_waits_in_line_is_counted_once() {
     let gate = Gate::new(1, 1);
     let first = gate.enter(&key("first"), &lane("https://a"), at(0)).unwrap();
-    for _ in 0..2 * CREDENTIAL_BURST.get() {
-        assert_eq!(gate.pause(&key("waits")), None);
+    for _ in 0..2 * TOKEN_BURST {
+        assert_eq!(gate.pause(&key("waits"), 1), None);
         assert!(gate.enter(&key("waits"), &lane("https://a"), at(1)).is_none());
     }
     drop(first);
