@@ -23,7 +23,7 @@ use oauth_operator::{
         health::{self, Protection, Readiness},
         leader::{self, Leadership, LeaseConfig},
         metrics::Metrics,
-        requests,
+        open_files, requests,
         shutdown::Shutdown,
         telemetry,
         traces::Traces,
@@ -59,6 +59,9 @@ fn run(flags: Flags) -> Result<(), Failure> {
     // Nothing secret was read yet.
     if let Err(error) = core_dumps::forbid() {
         tracing::warn!(%error, "core dumps can't be forbidden: one would hold tokens");
+    }
+    if let Err(error) = open_files::raise_limit() {
+        tracing::warn!(%error, "the limit on open files can't be raised: many servers that hang may use it up");
     }
     // One thread: what is done for a refresh takes half a millisecond, and with a second thread a tenth more, for the answers that
     // one wakes the other for. The API server is the limit long before.

@@ -12,6 +12,7 @@ pub mod health;
 pub mod leader;
 mod lease;
 pub mod metrics;
+pub mod open_files;
 pub mod paces;
 pub mod requests;
 pub mod server;

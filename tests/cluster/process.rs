@@ -4,7 +4,7 @@ use std::{os::unix::process::ExitStatusExt, time::Duration};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use super::manifests::{hover, web};
 use crate::support::standin::{Hover, Standin};
@@ -151,4 +151,19 @@ async fn no_core_dump_is_made() {
     kill_process(pid, Signal::ABORT).unwrap();
     let status = operator.end(SOON).await;
     assert!(status.signal() == Some(Signal::ABORT.as_raw()) && !status.core_dumped(), "{status}");
+}
+
+/// It may have as many connections as the kernel lets it, whatever it was started with.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_hang_use_up_no_open_files() {
+    let namespace = Cluster::shared().await.namespace("open-files").await;
+    let before = getrlimit(Resource::Nofile);
+    let less = before.maximum.map_or(65_536, |most| most - 1);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(less), ..before }).unwrap();
+    let operator = Operator::start(&namespace, &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = files.split_whitespace().skip(3).take(2).collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
+    assert_ne!(soft, less.to_string());
 }
