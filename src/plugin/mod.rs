@@ -18,6 +18,8 @@ use connection::Connection;
 use failure::Failure;
 use flags::{Command, Flags, Format};
 
+use crate::shown::harmless;
+
 mod account;
 mod authorize;
 mod catalog;
@@ -69,7 +71,7 @@ fn ended(result: Result<Verdict, Failure>) -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             // As above.
-            drop(writeln!(io::stderr(), "error: {failure}"));
+            drop(tell(&format!("error: {failure}\n")));
             ExitCode::from(failure.exit_status())
         }
     }
@@ -97,16 +99,16 @@ fn carry_out(flags: Flags) -> Result<Verdict, Failure> {
     })
 }
 
-/// Writes to standard output.
+/// Writes to standard output. Specs and servers say what they like: none of it reaches the terminal itself.
 fn put(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
+    output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
 }
 
 /// Tells the person something that is no part of the answer.
 fn tell(text: &str) -> Result<(), Failure> {
     let mut output = io::stderr().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
+    output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
 }
 
 /// Writes to standard output as JSON or YAML.

@@ -176,3 +176,29 @@ async fn no_command_shows_a_secret() {
         assert!(!said.contains(&secret), "a secret is shown:\n{said}");
     }
 }
+
+/// What somebody wrote into a spec does nothing to the terminal of whoever looks at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_spec_reaches_the_terminal_itself() {
+    let namespace = Cluster::shared().await.namespace("terminal").await;
+    namespace
+        .apply(
+            r#"
+apiVersion: oauth-operator.dev/v1alpha1
+kind: OAuthCredential
+metadata: {name: hostile}
+spec:
+  provider: {endpoints: {token: "https://a.example/\e]0;owned\a\e[2J\u202e"}}
+  client: {id: a, authentication: none}
+  grant: {clientCredentials: {}}
+"#,
+        )
+        .await;
+    let person = Person::admin(&namespace);
+    let told = person.runs(&["status", "hostile"]).ended(1);
+    assert!(told.contains("https://a.example/\u{fffd}]0;owned\u{fffd}\u{fffd}[2J\u{fffd}\n"), "{told}");
+    for arguments in [&["status"][..], &["status", "hostile", "-o", "yaml"], &["check"]] {
+        let ran = person.runs(arguments);
+        assert!(!(ran.stdout.clone() + &ran.stderr).contains(['\u{1b}', '\u{7}', '\u{202e}']), "{arguments:?}");
+    }
+}
