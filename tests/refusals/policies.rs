@@ -17,6 +17,7 @@ use crate::{
 
 const HOSTS: &str = include_str!("../../deploy/policies/token-hosts.yaml");
 const OWN_SECRETS: &str = include_str!("../../deploy/policies/own-secrets.yaml");
+const OWN_WORKLOADS: &str = include_str!("../../deploy/policies/own-workloads.yaml");
 const QUOTA: &str = include_str!("../../deploy/policies/quota.yaml");
 
 /// A namespace that the sample's binding selects, once it holds there. `denied` is what it must deny.
@@ -104,16 +105,14 @@ async fn only_these_token_hosts() {
     }
 }
 
-/// The client of a person who may write credentials here.
-async fn person(namespace: &str, name: &str, may_read: Option<&str>) -> Client {
+/// The client of a person who may write credentials here, and may do this besides.
+async fn person(namespace: &str, name: &str, besides: Option<Value>) -> Client {
     let cluster = Cluster::shared().await;
     let admin = cluster.client().await;
     let mut rules = vec![
         json!({"apiGroups": ["oauth-operator.dev"], "resources": ["oauthcredentials", "oauthproviders"], "verbs": ["create"]}),
     ];
-    rules.extend(may_read.map(
-        |secret| json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"]}),
-    ));
+    rules.extend(besides);
     let group = "rbac.authorization.k8s.io";
     let objects = vec![
         json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": name}, "rules": rules}),
@@ -149,7 +148,8 @@ async fn only_secrets_that_the_requester_may_read() {
     })
     .await;
 
-    let reader = person(NAME, "policy-reader", Some("theirs")).await;
+    let reads = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["theirs"], "verbs": ["get"]});
+    let reader = person(NAME, "policy-reader", Some(reads)).await;
     until("the reader may write", SOON, async || create(&reader, &of(&json!({})), true).await.is_ok().then_some(()))
         .await;
     let mut tried = 0;
@@ -187,6 +187,38 @@ async fn only_secrets_that_the_requester_may_read() {
         denied(&stranger, &provider, "is not yours to read").await;
         admitted(&reader, &provider).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_workloads_that_the_requester_may_restart() {
+    const NAME: &str = "policy-workloads";
+    let of = |workloads: &[(&str, &str)]| {
+        let named: Vec<Value> = workloads.iter().map(|(kind, name)| json!({"kind": kind, "name": name})).collect();
+        let spec = spec("https://login.example.com/token", &json!({"rolloutRestart": named}));
+        placed(NAME, &credential("it", &spec))
+    };
+    let first = Cluster::shared().await.namespace(NAME).await;
+    let patches =
+        json!({"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["own"], "verbs": ["patch"]});
+    let owner = person(NAME, "policy-owner", Some(patches)).await;
+    let policy = OWN_WORKLOADS.replace("{tenant: \"true\"}", &format!("{{tenant-of: {NAME}}}"));
+    let label =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME, "labels": {"tenant-of": NAME}}});
+    apply(&first.client, NAME, [vec![label], documents(&policy)].concat()).await.unwrap();
+    let says = "a workload in spec.rolloutRestart is not yours to restart";
+    until("the policy holds", SOON * 2, async || {
+        let refused = create(&owner, &of(&[("Deployment", "theirs")]), true).await.err()?.to_string();
+        refused.contains(says).then_some(())
+    })
+    .await;
+    denied(&owner, &of(&[("Deployment", "own"), ("Deployment", "theirs")]), says).await;
+    // The right is of one kind.
+    for kind in ["StatefulSet", "DaemonSet"] {
+        denied(&owner, &of(&[(kind, "own")]), says).await;
+    }
+    admitted(&owner, &of(&[("Deployment", "own")])).await;
+    admitted(&owner, &of(&[])).await;
+    admitted(&first.client, &of(&[("StatefulSet", "theirs"), ("DaemonSet", "theirs")])).await;
 }
 
 /// The quota's status is written here as the controller manager's resource quota controller does, which this control plane is without.
