@@ -50,9 +50,9 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// What claims say that were believed, read in another way.
+/// What claims say that were believed, read in another way: what is in a claim that nobody asks for need not be UTF-8.
 fn believable(claims: &[u8]) {
-    let claims: Value = serde_json::from_slice(claims).unwrap();
+    let claims: Value = serde_json::from_str(&String::from_utf8_lossy(claims)).unwrap();
     assert_eq!(claims["iss"], EXPECTED.issuer);
     assert_eq!(claims["nonce"], "n");
     match &claims["aud"] {

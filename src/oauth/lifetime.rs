@@ -68,17 +68,20 @@ fn relative(value: &Value, unit: ExpiryUnit) -> Option<Duration> {
         ExpiryUnit::Milliseconds => number / 1e3,
         ExpiryUnit::Minutes => number * 60.0,
     };
-    Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    let lifetime = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    (!lifetime.is_zero()).then_some(lifetime)
 }
 
 fn absolute(value: &Value) -> Option<Timestamp> {
-    let Some(number) = positive_number(value) else {
-        let time: Timestamp = value.as_str()?.trim().parse().ok()?;
-        return (time > Timestamp::UNIX_EPOCH).then_some(time);
+    let time = match positive_number(value) {
+        Some(number) => {
+            let milliseconds = if number > MILLISECONDS_FROM { number } else { number * 1e3 };
+            // `as` saturates, so what is out of range becomes the end of time.
+            Timestamp::from_millisecond(milliseconds as i64).unwrap_or(Timestamp::MAX)
+        }
+        None => value.as_str()?.trim().parse().ok()?,
     };
-    let milliseconds = if number > MILLISECONDS_FROM { number } else { number * 1e3 };
-    // `as` saturates, so what is out of range becomes the end of time.
-    Some(Timestamp::from_millisecond(milliseconds as i64).unwrap_or(Timestamp::MAX))
+    (time > Timestamp::UNIX_EPOCH).then_some(time)
 }
 
 /// A number, or a text that is one. Only finite ones above zero mean a time.
