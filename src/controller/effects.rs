@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
+    api::{DeleteParams, DynamicObject, GetParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions, Request},
     core::{ApiResource, GroupVersionKind, PartialObjectMeta},
 };
 use serde_json::{Value, json};
@@ -105,6 +105,12 @@ impl Cluster {
     /// Reads a Secret, uncached. None: there is none.
     pub async fn read_secret(&self, key: &Key) -> Answer<Option<Secret>> {
         answered(self.secrets(&key.namespace).get_opt(&key.name).await)
+    }
+
+    /// Reads a Secret as it was at this resourceVersion, which a watch has told of, or as it became later: from the API server's own
+    /// cache, without a read of etcd.
+    pub async fn read_seen_secret(&self, key: &Key, resource_version: &str) -> Answer<Secret> {
+        answered(self.secrets(&key.namespace).get_with(&key.name, &GetParams::at(resource_version)).await)
     }
 
     /// Reads a ConfigMap, uncached. None: there is none.

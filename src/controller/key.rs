@@ -1,6 +1,6 @@
 //! Names of objects, as small as they can be kept a hundred thousand times.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use crate::{
     api::{ProviderKind, ProviderRef, RolloutTarget},
@@ -8,21 +8,38 @@ use crate::{
     operate::metrics::ProviderLabels,
 };
 
-/// Namespace and name.
+/// Namespace and name. One pointer, as each stands in half a dozen places.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct Key(Arc<Name>);
+
+/// What a `Key` points to.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
     pub namespace: Arc<str>,
     pub name: Arc<str>,
 }
 
 impl Key {
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self::within(namespace.into(), name)
+    }
+
+    /// A name in this namespace, which is in memory already.
+    pub fn within(namespace: Arc<str>, name: &str) -> Self {
+        Self(Arc::new(Name { namespace, name: name.into() }))
     }
 
     /// Another name in the same namespace.
     pub fn beside(&self, name: &str) -> Self {
-        Self { namespace: self.namespace.clone(), name: name.into() }
+        Self::within(self.namespace.clone(), name)
+    }
+}
+
+impl Deref for Key {
+    type Target = Name;
+
+    fn deref(&self) -> &Name {
+        &self.0
     }
 }
 
@@ -42,8 +59,7 @@ pub struct InputKey {
 impl InputKey {
     /// Where an input is.
     pub fn of(input: &InputRef) -> Self {
-        let key = Key { namespace: input.namespace.clone(), name: input.name.as_str().into() };
-        Self { kind: input.kind, key }
+        Self { kind: input.kind, key: Key::within(input.namespace.clone(), &input.name) }
     }
 }
 

@@ -1,10 +1,11 @@
-//! The two reads that `decide` asks for: the state Secret, and the inputs. Uncached, into memory.
+//! The two reads that `decide` asks for, into memory: the state Secret, uncached, and the inputs, as the watch has seen them or later.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
+use k8s_openapi::api::core::v1::Secret;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use super::{
@@ -72,7 +73,7 @@ impl Controller {
             // Other credentials use other keys of the same object.
             let keys = wanted.into_iter().chain(known.iter().map(String::as_str));
             let held = match object.kind {
-                InputKind::Secret => self.read_secret(&object.key, keys).await?,
+                InputKind::Secret => self.read_secret(&object.key, keys, afresh).await?,
                 InputKind::ConfigMap => self.read_config_map(&object.key, keys).await?,
             };
             self.memory().hold_input(&object, held);
@@ -80,8 +81,17 @@ impl Controller {
         Ok(())
     }
 
-    async fn read_secret<'a>(&self, secret: &Key, keys: impl Iterator<Item = &'a str>) -> Answer<HeldInput> {
-        let read = self.cluster.read_secret(secret).await?;
+    async fn read_secret<'a>(
+        &self,
+        secret: &Key,
+        keys: impl Iterator<Item = &'a str>,
+        afresh: bool,
+    ) -> Answer<HeldInput> {
+        let seen = if afresh { None } else { self.read_seen_secret(secret).await };
+        let read = match seen {
+            Some(found) => Some(found),
+            None => self.cluster.read_secret(secret).await?,
+        };
         let resource_version = match &read {
             Some(found) => {
                 // The watch, should it tell of this later, has nothing new to say: whom it concerns is woken here.
@@ -97,6 +107,12 @@ impl Controller {
         };
         let required = self.settings.required_label.as_ref();
         Ok(HeldInput { resource_version, values: input::values(&secret.name, read, keys, required) })
+    }
+
+    /// Reads a Secret as the watch has seen it, or later. None: it was not seen, or can't be had so.
+    async fn read_seen_secret(&self, secret: &Key) -> Option<Secret> {
+        let version = self.store().secret(secret)?.resource_version.clone();
+        self.cluster.read_seen_secret(secret, &version).await.ok()
     }
 
     /// Has ConfigMaps watched from now on, so that this one is read again when it changes.

@@ -160,12 +160,10 @@ impl Controller {
                 self.wake(&keys);
             }
             let now = moment.wall;
-            let (taken, due, depth) = {
+            let (taken, due) = {
                 let mut queue = self.queue();
-                let depth = queue.depth(now);
-                (queue.take(now), queue.next_due(), depth)
+                (queue.take(now), queue.next_due())
             };
-            self.metrics.queue_depth(metrics::Queue::Reconcile, depth);
             let Some((key, since)) = taken else {
                 drop(permit);
                 let until = due.map_or(Duration::from_secs(60), |due| between(now, due));
@@ -261,7 +259,8 @@ async fn take_census(controller: Arc<Controller>) {
     let mut ticks = tokio::time::interval(CENSUS);
     loop {
         ticks.tick().await;
-        let census = controller.store().census(Timestamp::now());
+        let now = Timestamp::now();
+        let census = controller.store().census(now);
         controller.metrics.credentials(census.ready, census.not_ready, census.stalled);
         controller.metrics.overdue_refreshes(census.overdue);
         controller.metrics.expiring_refresh_tokens(census.expiring);
@@ -269,6 +268,9 @@ async fn take_census(controller: Arc<Controller>) {
         controller.metrics.orphaned_states(census.orphaned);
         let providers = controller.store().provider_labels();
         controller.metrics.retain_providers(|labels| providers.contains(labels));
+        // Counted one by one, which for each look would be too often.
+        let depth = controller.queue().depth(now);
+        controller.metrics.queue_depth(metrics::Queue::Reconcile, depth);
         controller.metrics.queue_depth(metrics::Queue::Exchange, controller.gate.waiting());
     }
 }

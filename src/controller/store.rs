@@ -300,8 +300,7 @@ impl Store {
         if let Some(known) = self.users.by_secret.name(secret) {
             return known.clone();
         }
-        let namespace = self.owner(secret).map_or(&secret.namespace, |owner| &owner.namespace);
-        Key { namespace: namespace.clone(), name: secret.name.clone() }
+        self.owner(secret).map_or_else(|| secret.clone(), |owner| owner.beside(&secret.name))
     }
 
     /// Takes in a Secret's metadata, if its name is in use or it is ours; says whom the change concerns.
