@@ -34,9 +34,9 @@ chaos: ## the model in large bounds; a thousand kills, aimed at the exchange (CH
 	CHAOS_CHANGES=$${CHAOS_CHANGES:-100} cargo test --test faults changes:: -- --nocapture
 	CHAOS_HERD=$${CHAOS_HERD:-10000} cargo test --test faults a_herd -- --nocapture
 
-bench: ## speed and memory, beside what the API server allows in the same run (half an hour on an idle machine); target/bench/*.json
+bench: ## speed and memory, beside what the API server allows in the same run (twenty minutes on an idle machine); target/bench/*.json
 	./benches/run usual
-bench-full: ## the same with 100,000 credentials and a long steady state (an hour or more)
+bench-full: ## what takes longer: 100,000 credentials, half an hour of steady state (more than an hour)
 	./benches/run full
 fuzz: ## hostile replies, paths, templates, URLs, keys and states, an hour a target (FUZZ_SECONDS), some of them (FUZZ_TARGETS)
 	./fuzz/run

@@ -26,9 +26,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub enum Size {
     /// Seconds: that everything still works.
     Smoke,
-    /// Half an hour.
+    /// Twenty minutes.
     Usual,
-    /// 100,000 credentials, and a long steady state.
+    /// 100,000 credentials, and a long steady state: more than an hour.
     Full,
 }
 

@@ -41,7 +41,7 @@ impl Report {
 
 /// The figures that one looks at first.
 fn line(figures: &Value) -> String {
-    const SHOWN: [(&str, &str); 21] = [
+    const SHOWN: [(&str, &str); 24] = [
         ("/ratio_to_limit", "times the limit"),
         ("/pairs/0/limit/seconds", "s limit"),
         ("/pairs/0/operator/seconds", "s"),
@@ -53,6 +53,9 @@ fn line(figures: &Value) -> String {
         ("/refreshes", "refreshes"),
         ("/idle/requests_per_hour", "requests an hour idle"),
         ("/idle/cpu_seconds_per_hour", "CPU s an hour idle"),
+        ("/settled_mib", "MiB settled"),
+        ("/scrape/seconds", "s a scrape"),
+        ("/scrape/size_mib", "MiB a scrape"),
         ("/slowest_seconds", "s until the slowest is Ready"),
         ("/late_seconds/p50", "s late (p50)"),
         ("/late_seconds/p99", "s late (p99)"),

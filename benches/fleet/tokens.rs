@@ -33,6 +33,8 @@ pub struct Seen {
     pub replays: u64,
     /// Of each client or grant: when its requests arrived, in milliseconds since 1970.
     pub arrivals: HashMap<String, Vec<u64>>,
+    /// Of those that expire together: in seconds since 1970.
+    pub end: Option<u64>,
 }
 
 #[derive(Default)]
@@ -58,7 +60,8 @@ pub async fn serve() {
     }
 }
 
-/// `/token/<lifetime in seconds>` issues, `/hang` never answers, `/seen` tells.
+/// `/token/<lifetime in seconds>` issues; `/together/<lifetime of the first>` issues what expires in one second, and after that what lives
+/// for a day; `/hang` never answers, `/seen` tells.
 async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let path = request.uri().path().to_owned();
@@ -68,7 +71,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     if path == "/seen" {
         return Ok(reply(StatusCode::OK, serde_json::to_vec(&state.lock().unwrap().seen).unwrap()));
     }
-    let lifetime: u64 = path.strip_prefix("/token/").and_then(|text| text.parse().ok()).unwrap();
+    let lifetime = lifetime(&path, now, &state).unwrap();
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     sleep(ANSWERS_AFTER).await;
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
@@ -88,6 +91,15 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         },
         _ => reply(StatusCode::BAD_REQUEST, json!({"error": "unsupported_grant_type"}).to_string().into_bytes()),
     })
+}
+
+fn lifetime(path: &str, now: u64, state: &Mutex<State>) -> Option<u64> {
+    if let Some(lifetime) = path.strip_prefix("/token/") {
+        return lifetime.parse().ok();
+    }
+    let first: u64 = path.strip_prefix("/together/")?.parse().ok()?;
+    let end = *state.lock().unwrap().seen.end.get_or_insert(now / 1000 + first);
+    Some(end.checked_sub(now / 1000).filter(|left| *left > 0).unwrap_or(24 * 3600))
 }
 
 impl State {

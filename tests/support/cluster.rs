@@ -99,11 +99,7 @@ impl Cluster {
 
     /// An administrator's client. Each test makes its own: a client belongs to the runtime it was made in.
     pub async fn client(&self) -> Client {
-        install_crypto_provider();
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig()).unwrap();
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        config.proxy_url = None;
-        Client::try_from(config).unwrap()
+        client_of(&self.kubeconfig()).await
     }
 
     pub fn kubeconfig(&self) -> String {
@@ -119,6 +115,15 @@ impl Cluster {
         apply(&client, name, objects).await.unwrap();
         Namespace::new(client, name, self.dir.clone(), self.kubeconfig())
     }
+}
+
+/// A client that acts as a kubeconfig says.
+pub async fn client_of(kubeconfig: &str) -> Client {
+    install_crypto_provider();
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    config.proxy_url = None;
+    Client::try_from(config).unwrap()
 }
 
 impl Drop for Cluster {

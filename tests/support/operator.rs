@@ -109,11 +109,16 @@ impl Operator {
         locked(&self.log).insert_str(0, &former);
     }
 
+    /// The flags of the processes to come.
+    pub fn replace_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+    }
+
     /// A new process where the former one has ended: in this pod, with these flags. Returns at once.
     pub fn relaunch(&mut self, pod: &str, flags: &[&str]) {
         self.environment.retain(|(name, _)| !["POD_NAME", "POD_UID"].contains(name));
         self.environment.extend([("POD_NAME", pod.to_owned()), ("POD_UID", pod.to_owned())]);
-        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        self.replace_flags(flags);
         self.child = spawn(&self.kubeconfig, &self.namespace, &self.environment, &self.flags, &self.log);
     }
 

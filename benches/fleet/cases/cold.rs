@@ -1,6 +1,6 @@
 //! Credentials that were applied before the operator starts: how long until all are Ready, beside what the API server allows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -8,23 +8,45 @@ use crate::{
     fleet::Fleet,
     limit::{self, Model},
     report::median,
-    stage::{Stage, all_ready, used},
+    stage::{Stage, all_ready, kept, used},
+    support::Operator,
 };
 
 /// Of tokens that are not refreshed meanwhile.
-const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// So many credentials' writes tell how fast the API server writes, where there are more.
+const ENOUGH: usize = 20_000;
 
-pub async fn run(count: usize, single_use: bool, pairs: usize) -> Value {
-    let mut made = Vec::new();
-    for _ in 0..pairs {
-        made.push(pair(count, single_use).await);
-    }
-    let ratios = made.iter().map(|pair| pair["ratio"].as_f64().unwrap()).collect();
-    json!({"credentials": count, "single_use": single_use, "ratio_to_limit": median(ratios), "pairs": made})
+/// An operator whose credentials are all Ready. It ends before its API server.
+pub struct Settled {
+    pub operator: Operator,
+    pub stage: Stage,
 }
 
-async fn pair(count: usize, single_use: bool) -> Value {
-    let operator = operated(count, single_use).await;
+/// Gives the last pair's operator as well.
+pub async fn run(count: usize, single_use: bool, pairs: usize) -> (Value, Settled) {
+    let (mut made, mut last) = (Vec::new(), None);
+    for _ in 0..pairs {
+        drop(last.take());
+        let (limit, lanes) = limited(count, single_use).await;
+        let (operator, settled) = operated(count, single_use).await;
+        let ratio = operator["seconds"].as_f64().unwrap() / limit.as_secs_f64();
+        made.push(json!({
+            "operator": operator, "limit": {"seconds": limit.as_secs_f64(), "lanes": lanes}, "ratio": ratio,
+        }));
+        last = Some(settled);
+    }
+    let settled = last.unwrap();
+    made.last_mut().unwrap()["operator"]["settled_mib"] = kept(&settled.operator).await.into();
+    let ratios = made.iter().map(|pair| pair["ratio"].as_f64().unwrap()).collect();
+    // The one that tells most comes first.
+    made.reverse();
+    let figures =
+        json!({"credentials": count, "single_use": single_use, "ratio_to_limit": median(ratios), "pairs": made});
+    (figures, settled)
+}
+
+async fn limited(count: usize, single_use: bool) -> (Duration, usize) {
     let stage = Stage::set().await;
     let url = stage.tokens.token_url(LIFETIME);
     // What the operator writes for one of them is the model of what is written here.
@@ -34,18 +56,14 @@ async fn pair(count: usize, single_use: bool) -> Value {
     all_ready(&stage, &one, 1).await;
     drop(one);
     let model = Model::of(&stage, &model.name(0)).await;
-    let fleet = Fleet::new("limit", count, single_use, url);
+    let fleet = Fleet { inputs: false, ..Fleet::new("limit", count.min(ENOUGH), single_use, url) };
     fleet.create(&stage.namespace).await;
-    let (limit, lanes) = limit::time(&stage, &fleet, &model).await;
-    let seconds = operator["seconds"].as_f64().unwrap();
-    json!({
-        "operator": operator,
-        "limit": {"seconds": limit.as_secs_f64(), "lanes": lanes},
-        "ratio": seconds / limit.as_secs_f64(),
-    })
+    let (took, lanes) = limit::time(&stage, &fleet, &model).await;
+    (took.mul_f64(count as f64 / fleet.count as f64), lanes)
 }
 
-async fn operated(count: usize, single_use: bool) -> Value {
+/// Starts an operator over credentials that are there, and waits until all are Ready.
+pub async fn operated(count: usize, single_use: bool) -> (Value, Settled) {
     let stage = Stage::set().await;
     let fleet = Fleet::new("fleet", count, single_use, stage.tokens.token_url(LIFETIME));
     fleet.create(&stage.namespace).await;
@@ -58,5 +76,5 @@ async fn operated(count: usize, single_use: bool) -> Value {
     let mut figures = used(&operator, count).await;
     figures["seconds"] = took.as_secs_f64().into();
     figures["seconds_until_it_serves"] = started.as_secs_f64().into();
-    figures
+    (figures, Settled { operator, stage })
 }

@@ -7,8 +7,6 @@ mod restart;
 mod siege;
 mod steady;
 
-use std::time::Duration;
-
 use crate::{Size, report::Report};
 
 /// Runs those that are wanted, one after the other: two at once would measure each other.
@@ -16,33 +14,40 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
     let counts: &[usize] = match size {
         Size::Smoke => &[200],
         Size::Usual => &[1_000, 10_000],
-        Size::Full => &[1_000, 10_000, 100_000],
+        Size::Full => &[100_000],
     };
     for &count in counts {
-        for (name, single_use) in [("cold", false), ("single-use", true)] {
-            let name = format!("{name}-{count}");
-            if wanted(&name) {
-                report.add(&name, cold::run(count, single_use, pairs(size, count)).await);
-            }
+        let (cold, single_use, restart) =
+            (format!("cold-{count}"), format!("single-use-{count}"), format!("restart-{count}"));
+        let mut settled = None;
+        if wanted(&cold) {
+            let (figures, last) = cold::run(count, false, pairs(size, count)).await;
+            report.add(&cold, figures);
+            settled = Some(last);
+        }
+        if wanted(&restart) && (count >= 10_000 || size == Size::Smoke) {
+            let settled = match settled.take() {
+                Some(settled) => settled,
+                None => cold::operated(count, false).await.1,
+            };
+            report.add(&restart, restart::run(count, settled).await);
+        }
+        drop(settled);
+        if wanted(&single_use) {
+            report.add(&single_use, cold::run(count, true, pairs(size, count)).await.0);
         }
     }
-    for &count in &counts[counts.len().saturating_sub(2)..] {
-        let name = format!("restart-{count}");
-        if wanted(&name) && (count >= 10_000 || size == Size::Smoke) {
-            report.add(&name, restart::run(count).await);
-        }
-    }
-    let (herd, lives, crowd) = match size {
-        Size::Smoke => (200, Duration::from_secs(20), 50),
-        Size::Usual | Size::Full => (10_000, Duration::from_secs(300), 5_000),
+    let (herd, crowd) = match size {
+        Size::Smoke => (200, 50),
+        Size::Usual | Size::Full => (10_000, 5_000),
     };
-    if wanted("bulkheads") {
+    if wanted("bulkheads") && size != Size::Full {
         report.add("bulkheads", beside::run(crowd).await);
     }
-    if wanted("herd") {
-        report.add("herd", herd::run(herd, lives).await);
+    if wanted("herd") && size != Size::Full {
+        report.add("herd", herd::run(herd).await);
     }
-    if wanted("siege") {
+    if wanted("siege") && size != Size::Full {
         report.add("siege", siege::run(size).await);
     }
     if wanted("steady") {
@@ -52,9 +57,5 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
 
 /// Pairs of a limit and a run. Their ratios' median is what counts, where there is time for several.
 fn pairs(size: Size, count: usize) -> usize {
-    match (size, count) {
-        (Size::Smoke, _) => 1,
-        (Size::Usual, 1_000) | (Size::Full, ..=10_000) => 5,
-        (Size::Usual | Size::Full, _) => 1,
-    }
+    if size == Size::Usual && count == 1_000 { 5 } else { 1 }
 }

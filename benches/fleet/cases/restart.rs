@@ -1,25 +1,24 @@
-//! A restart over credentials whose tokens are fresh: nothing is written, nothing is asked for. Then an operator with nothing to do.
+//! A restart over credentials whose tokens are fresh: nothing is written, nothing is asked for. Then an operator with nothing to do, and
+//! what it costs to read its metrics when they tell of each credential.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::cold::Settled;
 use crate::{
-    fleet::Fleet,
     process,
-    stage::{Stage, all_ready, requests, settled, used},
-    support::SOON,
+    stage::{kept, requests, settled, used},
+    support::{Operator, SOON},
 };
 
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long the idle operator is watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// How often its metrics are read.
+const SCRAPES: u32 = 5;
 
-pub async fn run(count: usize) -> Value {
-    let stage = Stage::set().await;
-    Fleet::new("fleet", count, false, stage.tokens.token_url(LIFETIME)).create(&stage.namespace).await;
-    let mut operator = stage.operator().await;
-    all_ready(&stage, &operator, count).await;
+pub async fn run(count: usize, settled_before: Settled) -> Value {
+    let Settled { mut operator, stage } = settled_before;
     operator.terminate();
     assert!(operator.end(SOON * 2).await.success());
     let asked = stage.tokens.seen().await.issued;
@@ -29,6 +28,7 @@ pub async fn run(count: usize) -> Value {
     let took = settled(&operator).await - began;
     let mut figures = used(&operator, count).await;
     figures["seconds"] = took.as_secs_f64().into();
+    figures["settled_mib"] = kept(&operator).await.into();
     let writes = |requests: &Value| -> f64 {
         let counts = requests.as_object().unwrap().iter();
         let writes = counts.filter(|(what, _)| {
@@ -48,5 +48,24 @@ pub async fn run(count: usize) -> Value {
         "requests_per_hour": (sum(&after) - sum(&before)) / hours,
         "cpu_seconds_per_hour": spent.as_secs_f64() / hours,
     });
+    figures["scrape"] = scraped(&mut operator).await;
     figures
+}
+
+/// Another process, as it is installed: its metrics tell of each credential.
+async fn scraped(operator: &mut Operator) -> Value {
+    operator.terminate();
+    assert!(operator.end(SOON * 2).await.success());
+    operator.replace_flags(&["--allow-insecure-http"]);
+    operator.resume().await;
+    settled(operator).await;
+    let (began, cpu, mut size) = (Instant::now(), process::cpu(operator.pid()), 0);
+    for _ in 0..SCRAPES {
+        size = operator.metrics().await.len();
+    }
+    let (took, spent) = (began.elapsed() / SCRAPES, (process::cpu(operator.pid()) - cpu) / SCRAPES);
+    json!({
+        "seconds": took.as_secs_f64(), "cpu_ms": spent.as_secs_f64() * 1000.0, "size_mib": size as f64 / 1_048_576.0,
+        "peak_mib": process::peak(operator.pid()), "settled_mib": kept(operator).await,
+    })
 }

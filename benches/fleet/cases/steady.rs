@@ -24,11 +24,12 @@ pub async fn run(size: Size) -> Value {
     let stage = Stage::set().await;
     let fleet = Fleet::new("steady", count, false, stage.tokens.token_url(lifetime));
     fleet.create(&stage.namespace).await;
+    let began = Timestamp::now();
     let operator = stage.operator().await;
     all_ready(&stage, &operator, count).await;
 
     let pid = operator.pid();
-    let (cpu, began) = (process::cpu(pid), Timestamp::now());
+    let cpu = process::cpu(pid);
     let end = began + Duration::from_secs_f64(minutes * 60.0);
     let (mut plans, mut memory) = (Plans::default(), Vec::new());
     plans
