@@ -402,7 +402,9 @@ fn additional_tokens_need_a_provider_that_lets_them_live() {
     let parameters = json!([{"name": "resource", "value": "https://graph.example"}]);
     let legs = json!([{"name": "graph", "parameters": parameters}, {"name": "bare"}]);
     let spec = json!({"grant": {"refreshToken": {"secretRef": key("seed")}}, "additionalTokens": legs});
-    assert_eq!(check(spec.clone(), json!({})).unwrap().rules.legs, ["graph", "bare"]);
+    let checked = check(spec.clone(), json!({})).unwrap();
+    assert_eq!(checked.rules.legs, ["graph", "bare"]);
+    assert_eq!(checked.tokens(), 3, "and its own");
 
     let sentence = refusal(spec.clone(), json!({"refreshTokens": {"revokesAccessToken": true}}));
     assert!(sentence.contains("would kill the token before"), "{sentence}");
