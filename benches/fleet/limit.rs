@@ -18,7 +18,7 @@ const LANES: [usize; 4] = [8, 16, 32, 64];
 const TRIAL: usize = 400;
 
 /// The bodies of one credential's writes.
-struct Writes {
+pub struct Writes {
     name: String,
     state: Option<(Value, Value)>,
     output: Value,
@@ -70,22 +70,28 @@ impl Model {
     }
 }
 
-/// How long the writes of a whole fleet take, which exists and which no operator serves. Gives the lanes that were best as well.
-pub async fn time(stage: &Stage, fleet: &Fleet, model: &Model) -> (Duration, usize) {
+/// The writes of a whole fleet, which exists and which no operator serves.
+pub async fn prepare(stage: &Stage, fleet: &Fleet, model: &Model) -> Vec<Writes> {
     let credentials = stage.namespace.credentials().list(&kube::api::ListParams::default()).await.unwrap().items;
     let ours = credentials
         .into_iter()
         .filter(|it| it.metadata.name.as_deref().is_some_and(|name| name.starts_with(&format!("{}-", fleet.prefix))));
-    let mut writes: Vec<Writes> = ours
+    let writes: Vec<Writes> = ours
         .map(|it| {
             let metadata = it.metadata;
             model.writes(&metadata.name.unwrap(), &metadata.uid.unwrap(), &metadata.resource_version.unwrap())
         })
         .collect();
     assert_eq!(writes.len(), fleet.count);
+    writes
+}
+
+/// How long they take. Gives the lanes that were best as well.
+pub async fn time(stage: &Stage, mut writes: Vec<Writes>) -> (Duration, usize) {
+    let count = writes.len();
     // Who it is that writes costs the API server something too.
     let client = client_of(&stage.namespace.operator_kubeconfig(None).await).await;
-    let trial = TRIAL.min(fleet.count / 10);
+    let trial = TRIAL.min(count / 10);
     let mut best = (Duration::MAX, 0);
     for lanes in LANES {
         let some = writes.split_off(writes.len() - trial);
@@ -96,7 +102,7 @@ pub async fn time(stage: &Stage, fleet: &Fleet, model: &Model) -> (Duration, usi
     }
     let rest = writes.len();
     let took = all(&client, stage, writes, best.1).await;
-    (took.mul_f64(fleet.count as f64 / rest as f64), best.1)
+    (took.mul_f64(count as f64 / rest as f64), best.1)
 }
 
 async fn all(client: &Client, stage: &Stage, writes: Vec<Writes>, lanes: usize) -> Duration {

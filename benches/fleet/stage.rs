@@ -1,6 +1,9 @@
 //! What a case runs on: a fresh API server and token server, so that no case inherits another's objects.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use kube::api::ListParams;
 use oauth_operator::api::ConditionType;
@@ -28,6 +31,27 @@ impl Stage {
         let cluster = Cluster::start().await;
         let namespace = cluster.namespace("fleet").await;
         Self { namespace, tokens: Tokens::start().await, _cluster: cluster }
+    }
+
+    /// The processor time that each process but the operator has used so far: those of the control plane, the token server, this one.
+    pub fn spent(&self) -> BTreeMap<String, Duration> {
+        let pids = std::fs::read_to_string(self.namespace.dir.join("pids")).unwrap();
+        let control_plane = pids.lines().map(|line| line.split_once(' ').unwrap());
+        let mut spent: BTreeMap<_, _> =
+            control_plane.map(|(name, pid)| (name.to_owned(), process::cpu(pid.parse().unwrap()))).collect();
+        spent.insert("token-server".to_owned(), process::cpu(self.tokens.pid()));
+        spent.insert("benchmark".to_owned(), process::cpu(std::process::id()));
+        spent
+    }
+
+    /// The same since then, in milliseconds for each of `count` credentials.
+    pub fn spent_since(&self, before: &BTreeMap<String, Duration>, count: usize) -> Value {
+        let now = self.spent().into_iter();
+        now.map(|(name, spent)| {
+            let each = (spent - before[&name]).as_secs_f64() * 1000.0 / count as f64;
+            (name, json!(each))
+        })
+        .collect()
     }
 
     /// How many credentials are Ready.

@@ -154,6 +154,10 @@ impl Tokens {
         tokens
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }

@@ -28,12 +28,11 @@ pub async fn run(count: usize, single_use: bool, pairs: usize) -> (Value, Settle
     let (mut made, mut last) = (Vec::new(), None);
     for _ in 0..pairs {
         drop(last.take());
-        let (limit, lanes) = limited(count, single_use).await;
+        let limit = limited(count, single_use).await;
         let (operator, settled) = operated(count, single_use).await;
-        let ratio = operator["seconds"].as_f64().unwrap() / limit.as_secs_f64();
-        made.push(json!({
-            "operator": operator, "limit": {"seconds": limit.as_secs_f64(), "lanes": lanes}, "ratio": ratio,
-        }));
+        let seconds = |of: &Value| of["seconds"].as_f64().unwrap();
+        let ratio = seconds(&operator) / seconds(&limit);
+        made.push(json!({"operator": operator, "limit": limit, "ratio": ratio}));
         last = Some(settled);
     }
     let settled = last.unwrap();
@@ -46,7 +45,7 @@ pub async fn run(count: usize, single_use: bool, pairs: usize) -> (Value, Settle
     (figures, settled)
 }
 
-async fn limited(count: usize, single_use: bool) -> (Duration, usize) {
+async fn limited(count: usize, single_use: bool) -> Value {
     let stage = Stage::set().await;
     let url = stage.tokens.token_url(LIFETIME);
     // What the operator writes for one of them is the model of what is written here.
@@ -58,8 +57,13 @@ async fn limited(count: usize, single_use: bool) -> (Duration, usize) {
     let model = Model::of(&stage, &model.name(0)).await;
     let fleet = Fleet { inputs: false, ..Fleet::new("limit", count.min(ENOUGH), single_use, url) };
     fleet.create(&stage.namespace).await;
-    let (took, lanes) = limit::time(&stage, &fleet, &model).await;
-    (took.mul_f64(count as f64 / fleet.count as f64), lanes)
+    let writes = limit::prepare(&stage, &fleet, &model).await;
+    let spent = stage.spent();
+    let (took, lanes) = limit::time(&stage, writes).await;
+    json!({
+        "seconds": took.as_secs_f64() * count as f64 / fleet.count as f64, "lanes": lanes,
+        "servers_cpu_ms_per_credential": stage.spent_since(&spent, fleet.count),
+    })
 }
 
 /// Starts an operator over credentials that are there, and waits until all are Ready.
@@ -67,13 +71,15 @@ pub async fn operated(count: usize, single_use: bool) -> (Value, Settled) {
     let stage = Stage::set().await;
     let fleet = Fleet::new("fleet", count, single_use, stage.tokens.token_url(LIFETIME));
     fleet.create(&stage.namespace).await;
-    let began = Instant::now();
+    let (began, spent) = (Instant::now(), stage.spent());
     let operator = stage.operator().await;
     let started = began.elapsed();
     let took = all_ready(&stage, &operator, count).await - began;
     let seen = stage.tokens.seen().await;
     assert_eq!((seen.issued, seen.replays), (count as u64, 0), "each credential asks once");
+    let spent = stage.spent_since(&spent, count);
     let mut figures = used(&operator, count).await;
+    figures["servers_cpu_ms_per_credential"] = spent;
     figures["seconds"] = took.as_secs_f64().into();
     figures["seconds_until_it_serves"] = started.as_secs_f64().into();
     (figures, Settled { operator, stage })
