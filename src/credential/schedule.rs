@@ -94,10 +94,12 @@ impl RefreshPolicy {
     fn before_expiry(&self, obtained: Timestamp, expires: Timestamp, jitter: Jitter) -> Timestamp {
         let lifetime = between(obtained, expires);
         let left = self.margin_of(lifetime);
-        let spread = if self.revokes_access_token || self.margin == Margin::Nothing {
-            Duration::ZERO
-        } else {
-            jitter.of((lifetime - left) / 10)
+        let spread = match self.margin {
+            Margin::Nothing => Duration::ZERO,
+            _ if self.revokes_access_token => Duration::ZERO,
+            // What was obtained at once, after an apply or an outage, is not asked for at once again and again.
+            Margin::Default => jitter.of((lifetime - left) / 4),
+            Margin::Before(_) | Margin::Percent(_) => jitter.of((lifetime - left) / 10),
         };
         later(obtained, lifetime - left - spread)
     }

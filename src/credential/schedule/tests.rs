@@ -17,7 +17,9 @@ fn due(policy: RefreshPolicy, lifetime: Option<f64>, jitter: Jitter) -> Option<f
 fn jitter_spreads_what_may_be_early() {
     let usual = RefreshPolicy::default();
     assert_eq!(due(usual, Some(3600.0), NONE), Some(2400.0));
-    assert_eq!(due(usual, Some(3600.0), HALF), Some(2280.0), "by a tenth at most");
+    assert_eq!(due(usual, Some(3600.0), HALF), Some(2100.0), "by a quarter at most");
+    let asked = RefreshPolicy { margin: Margin::Percent(50), ..usual };
+    assert_eq!(due(asked, Some(3600.0), HALF), Some(1710.0), "by a tenth at most");
     // What is to be as late as is safe isn't spread.
     let revokes = RefreshPolicy { revokes_access_token: true, ..usual };
     let repeated = usual.after(true);

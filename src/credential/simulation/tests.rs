@@ -63,7 +63,8 @@ fn due(policy: RefreshPolicy, lifetime: Option<Duration>) -> Option<(f64, f64)> 
             Margin::Default if policy.revokes_access_token => (all / 20.0).clamp(30.0, 60.0).min(all / 2.0),
             Margin::Default => (all / 3.0).max((all / 2.0).min(120.0)),
         };
-        let spread = if policy.revokes_access_token { 0.0 } else { (all - left) / 10.0 };
+        let share = if policy.margin == Margin::Default { 4.0 } else { 10.0 };
+        let spread = if policy.revokes_access_token { 0.0 } else { (all - left) / share };
         (all - left - spread, all - left)
     });
     let idle = policy.idle_lifetime.map_or(f64::INFINITY, |idle| idle.as_secs_f64() / 2.0);
