@@ -22,27 +22,25 @@ pub struct Fleet {
     pub token_url: String,
     /// More of the provider's fields.
     pub provider: Value,
-    /// Whether the inputs are there: who only writes needs none.
-    pub inputs: bool,
 }
 
 impl Fleet {
     pub fn new(prefix: &str, count: usize, single_use: bool, token_url: String) -> Self {
-        Self { prefix: prefix.to_owned(), count, single_use, token_url, provider: json!({}), inputs: true }
+        Self { prefix: prefix.to_owned(), count, single_use, token_url, provider: json!({}) }
     }
 
     pub fn name(&self, index: usize) -> String {
         format!("{}-{index}", self.prefix)
     }
 
-    /// Creates the provider, the inputs if any, and the credentials.
+    /// Creates the provider, the inputs and the credentials.
     pub async fn create(&self, namespace: &Namespace) {
         let mut spec = json!({"endpoints": {"token": self.token_url}});
         spec.as_object_mut().unwrap().extend(self.provider.as_object().unwrap().clone());
         let provider = object("oauth-operator.dev/v1alpha1", "OAuthProvider", &self.prefix, json!({"spec": spec}));
         post(&namespace.client, "/apis/oauth-operator.dev/v1alpha1", &namespace.name, "oauthproviders", &provider)
             .await;
-        if self.inputs && !self.single_use {
+        if !self.single_use {
             let secret = secret(&self.prefix, &json!({"client_secret": "s"}));
             post(&namespace.client, "/api/v1", &namespace.name, "secrets", &secret).await;
         }
@@ -52,7 +50,7 @@ impl Fleet {
 
     async fn create_one(&self, namespace: &Namespace, index: usize) {
         let name = self.name(index);
-        if self.inputs && self.single_use {
+        if self.single_use {
             let input = secret(&format!("{name}-input"), &json!({"refresh_token": format!("{name}.0")}));
             post(&namespace.client, "/api/v1", &namespace.name, "secrets", &input).await;
         }
@@ -70,7 +68,11 @@ impl Fleet {
             let client = json!({"id": name, "secretRef": secret, "authentication": "client_secret_post"});
             (client, json!({"clientCredentials": {}}))
         };
-        let spec = json!({"providerRef": {"name": self.prefix}, "client": client, "grant": grant});
+        let mut spec = json!({"providerRef": {"name": self.prefix}, "client": client, "grant": grant});
+        if self.single_use {
+            // Late, so that none is due while others wait for their first.
+            spec["refresh"] = json!({"before": "5s"});
+        }
         object("oauth-operator.dev/v1alpha1", "OAuthCredential", name, json!({"spec": spec}))
     }
 }

@@ -166,6 +166,11 @@ impl Tokens {
         self.path(&format!("/token/{}", lifetime.as_secs()))
     }
 
+    /// Of tokens that expire in one second.
+    pub fn url_together(&self, first: Duration) -> String {
+        self.path(&format!("/together/{}", first.as_secs()))
+    }
+
     pub async fn seen(&self) -> Seen {
         serde_json::from_str(&get(&self.path("/seen")).await.unwrap().1).unwrap()
     }

@@ -4,29 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::cold::Settled;
 use crate::{
-    fleet::Fleet,
     report::percentile,
-    stage::{Stage, all_ready, requests},
+    stage::{all_ready, requests},
     support::SOON,
 };
 
-/// The first token lives so long for each credential, and all expire with it: long enough for all to be Ready and the operator to be
-/// gone before the first is due, at two thirds of that.
-const EACH: Duration = Duration::from_millis(12);
-const LEAST: Duration = Duration::from_secs(20);
+/// The operator goes away.
+pub async fn leave(settled: &mut Settled) {
+    settled.operator.terminate();
+    assert!(settled.operator.end(SOON * 2).await.success());
+}
 
-pub async fn run(count: usize) -> Value {
-    let stage = Stage::set().await;
-    let lifetime = (EACH * count as u32).max(LEAST).as_secs();
-    let fleet = Fleet::new("herd", count, true, stage.tokens.path(&format!("/together/{lifetime}")));
-    fleet.create(&stage.namespace).await;
-    let mut operator = stage.operator().await;
-    all_ready(&stage, &operator, count).await;
-    operator.terminate();
-    assert!(operator.end(SOON * 2).await.success());
-
-    // All are due at once when it comes back: their tokens have expired.
+/// It comes back once all `count` tokens have expired: all are due at once.
+pub async fn come_back(settled: Settled, count: usize) -> Value {
+    let Settled { mut operator, stage } = settled;
     let end = stage.tokens.seen().await.end.unwrap() as i64;
     let left = end + 1 - jiff::Timestamp::now().as_second();
     tokio::time::sleep(Duration::from_secs(left.max(0) as u64)).await;

@@ -16,6 +16,12 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
         Size::Usual => &[1_000, 10_000],
         Size::Full => &[100_000],
     };
+    let (herd, crowd) = match size {
+        Size::Smoke => (200, 50),
+        Size::Usual | Size::Full => (10_000, 5_000),
+    };
+    let herd_wanted = wanted("herd") && size != Size::Full;
+    let mut away = None;
     for &count in counts {
         let (cold, single_use, restart) =
             (format!("cold-{count}"), format!("single-use-{count}"), format!("restart-{count}"));
@@ -33,21 +39,28 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
             report.add(&restart, restart::run(count, settled).await);
         }
         drop(settled);
+        let herds = herd_wanted && count == herd;
+        let mut settled = None;
         if wanted(&single_use) {
-            report.add(&single_use, cold::run(count, true, pairs(size, count)).await.0);
+            let (figures, last) = cold::run(count, true, pairs(size, count)).await;
+            report.add(&single_use, figures);
+            settled = Some(last);
+        } else if herds {
+            settled = Some(cold::operated(count, true).await.1);
+        }
+        if let Some(mut settled) = settled.filter(|_| herds) {
+            herd::leave(&mut settled).await;
+            away = Some(settled);
         }
     }
-    let (herd, crowd) = match size {
-        Size::Smoke => (200, 50),
-        Size::Usual | Size::Full => (10_000, 5_000),
-    };
+    // While the herd's tokens live, and its operator is away.
     if wanted("bulkheads") && size != Size::Full {
         report.add("bulkheads", beside::run(crowd).await);
     }
-    if wanted("herd") && size != Size::Full {
-        report.add("herd", herd::run(herd).await);
+    if let Some(away) = away {
+        report.add("herd", herd::come_back(away, herd).await);
     }
-    if wanted("siege") && size != Size::Full {
+    if wanted("siege") && size != Size::Usual {
         report.add("siege", siege::run(size).await);
     }
     if wanted("steady") {
