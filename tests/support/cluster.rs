@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use oauth_operator::operate::requests::install_crypto_provider;
+use oauth_operator::operate::{open_files, requests::install_crypto_provider};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -36,6 +36,8 @@ impl Cluster {
     /// One more, for a test that counts all requests or turns the API server off. It ends when it is dropped.
     pub async fn start() -> Cluster {
         install_crypto_provider();
+        // Servers that hang are here, too: thousands of connections, where a shell's limit is often 1,024.
+        open_files::raise_limit().unwrap();
         let cluster = tokio::task::spawn_blocking(Cluster::launch).await.unwrap();
         let client = cluster.client().await;
         for crd in CRDS {
