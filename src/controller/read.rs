@@ -89,8 +89,8 @@ impl Controller {
     ) -> Answer<HeldInput> {
         let seen = if afresh { None } else { self.read_seen_secret(secret).await };
         let read = match seen {
-            Some(found) => Some(found),
             None => self.cluster.read_secret(secret).await?,
+            found => found,
         };
         let resource_version = match &read {
             Some(found) => {

@@ -309,13 +309,17 @@ impl Store {
             self.secrets.remove(key);
             return BTreeSet::new();
         }
-        let before = self.secrets.get(key);
-        if before.is_some_and(|before| before.is_newer_than(&seen)) {
-            return BTreeSet::new();
+        if let Some(known) = self.secrets.get_mut(key) {
+            if known.is_newer_than(&seen) {
+                return BTreeSet::new();
+            }
+            if std::mem::replace(known, seen).resource_version == known.resource_version {
+                return BTreeSet::new();
+            }
+        } else {
+            self.secrets.insert(self.known_name(key), seen);
         }
-        let same = before.is_some_and(|before| before.resource_version == seen.resource_version);
-        self.secrets.insert(self.known_name(key), seen);
-        if same { BTreeSet::new() } else { self.users_of(key) }
+        self.users_of(key)
     }
 
     /// A Secret is gone; with `uid`, only that one is (a new one of its name may be known already).

@@ -99,15 +99,18 @@ fn carry_out(flags: Flags) -> Result<Verdict, Failure> {
     })
 }
 
-/// Writes to standard output. Specs and servers say what they like: none of it reaches the terminal itself.
+/// Writes to standard output.
 fn put(text: &str) -> Result<(), Failure> {
-    let mut output = io::stdout().lock();
-    output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
+    write(io::stdout().lock(), text)
 }
 
 /// Tells the person something that is no part of the answer.
 fn tell(text: &str) -> Result<(), Failure> {
-    let mut output = io::stderr().lock();
+    write(io::stderr().lock(), text)
+}
+
+/// Specs and servers say what they like: none of it reaches the terminal itself.
+fn write(mut output: impl Write, text: &str) -> Result<(), Failure> {
     output.write_all(harmless(text).as_bytes()).and_then(|()| output.flush()).map_err(Failure::Output)
 }
 

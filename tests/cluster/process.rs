@@ -124,14 +124,13 @@ async fn it_serves_health_readiness_and_metrics() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(&operator.url(path)).await.unwrap().0, 200, "{path}");
     }
+    // It is ready as soon as it may become the leader.
+    let leads = async || operator.metrics().await.contains("\noauth_operator_leader 1\n").then_some(());
+    until("it leads", SOON, leads).await;
     let metrics = operator.metrics().await;
-    for series in [
-        "oauth_operator_build_info",
-        "oauth_operator_leader 1",
-        "oauth_operator_api_requests_total",
-        "oauth_operator_credentials",
-        "# EOF",
-    ] {
+    for series in
+        ["oauth_operator_build_info", "oauth_operator_api_requests_total", "oauth_operator_credentials", "# EOF"]
+    {
         assert!(metrics.lines().any(|line| line.starts_with(series)), "{series} is missing in\n{metrics}");
     }
     assert_eq!(get(&operator.url("/elsewhere")).await.unwrap().0, 404);

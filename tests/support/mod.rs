@@ -21,6 +21,7 @@ pub mod siege;
 pub mod standin;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use clock::Clock;
@@ -66,9 +67,18 @@ pub async fn get(url: &str) -> Option<(u16, String)> {
     Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
-/// A port that is free now.
+/// A port that is free now, and stays so: it is none of those that the kernel gives to connections (from 32,768 on), and this process
+/// asks for each once.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(101);
+    let ports = PORTS.map(|_| {
+        let next = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        (PORTS.start + next % PORTS.len() as u32) as u16
+    });
+    let mut free = ports.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a port is free")
 }
 
 /// A measured number, for the test run's output: said also when the test passes.

@@ -8,16 +8,9 @@ use super::cold::Settled;
 use crate::{
     report::percentile,
     stage::{all_ready, requests},
-    support::SOON,
 };
 
-/// The operator goes away.
-pub async fn leave(settled: &mut Settled) {
-    settled.operator.terminate();
-    assert!(settled.operator.end(SOON * 2).await.success());
-}
-
-/// It comes back once all `count` tokens have expired: all are due at once.
+/// The operator, which has left, comes back once all `count` tokens have expired: all are due at once.
 pub async fn come_back(settled: Settled, count: usize) -> Value {
     let Settled { mut operator, stage } = settled;
     let end = stage.tokens.seen().await.end.unwrap() as i64;

@@ -49,7 +49,7 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
             settled = Some(cold::operated(count, true).await.1);
         }
         if let Some(mut settled) = settled.filter(|_| herds) {
-            herd::leave(&mut settled).await;
+            settled.operator.leave().await;
             away = Some(settled);
         }
     }

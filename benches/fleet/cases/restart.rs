@@ -9,7 +9,7 @@ use super::cold::Settled;
 use crate::{
     process,
     stage::{kept, requests, settled, used},
-    support::{Operator, SOON},
+    support::Operator,
 };
 
 /// How long the idle operator is watched.
@@ -19,8 +19,7 @@ const SCRAPES: u32 = 5;
 
 pub async fn run(count: usize, settled_before: Settled) -> Value {
     let Settled { mut operator, stage } = settled_before;
-    operator.terminate();
-    assert!(operator.end(SOON * 2).await.success());
+    operator.leave().await;
     let asked = stage.tokens.seen().await.issued;
 
     let began = Instant::now();
@@ -54,8 +53,7 @@ pub async fn run(count: usize, settled_before: Settled) -> Value {
 
 /// Another process, as it is installed: its metrics tell of each credential.
 async fn scraped(operator: &mut Operator) -> Value {
-    operator.terminate();
-    assert!(operator.end(SOON * 2).await.success());
+    operator.leave().await;
     operator.replace_flags(&["--allow-insecure-http"]);
     operator.resume().await;
     settled(operator).await;
