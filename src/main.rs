@@ -23,7 +23,8 @@ use oauth_operator::{
         health::{self, Protection, Readiness},
         leader::{self, Leadership, LeaseConfig},
         metrics::Metrics,
-        open_files, requests,
+        open_files,
+        requests::{self, UnderWay},
         shutdown::Shutdown,
         telemetry,
         traces::Traces,
@@ -80,7 +81,8 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
     let operator_namespace = flags.resolve_operator_namespace(&config);
     let mut api_audiences = requests::own_audiences(&config);
     api_audiences.extend(flags.api_server_audiences.iter().cloned());
-    let client = requests::client(config, metrics.clone())?;
+    let under_way = UnderWay::default();
+    let client = requests::client(config, metrics.clone(), under_way.clone())?;
     if let Some(Command::RemoveFinalizers) = flags.command {
         let leases = Api::namespaced(client.clone(), &operator_namespace);
         let removed = uninstall::remove_finalizers(client, &flags.namespaces, &leases).await?;
@@ -114,7 +116,7 @@ async fn operate(flags: Flags) -> Result<(), Failure> {
         metrics.leader(true);
         (Leadership::always(), None)
     };
-    let (events, _publishing) = Events::start(client.clone(), identity.clone(), metrics.clone());
+    let (events, _publishing) = Events::start(client.clone(), identity.clone(), under_way, metrics.clone());
 
     let controller = Controller::new(Parts {
         client: client.clone(),

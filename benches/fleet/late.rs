@@ -8,22 +8,40 @@ use serde_json::{Value, json};
 
 use crate::{report::percentile, stage::Stage, tokens::Seen};
 
-/// For when refreshes were planned: what every status said whenever it was looked at.
-#[derive(Default)]
-pub struct Plans(HashMap<(String, i64), Timestamp>);
+/// So many statuses are looked at together: a list of thousands would keep the API server from answering the operator meanwhile.
+const PAGE: u32 = 100;
 
-impl Plans {
-    /// Looks at every credential's status, again and again until `end`. A plan stands for at least the half of a lifetime.
-    pub async fn follow(&mut self, stage: &Stage, lifetime: Duration, end: Timestamp, mut each: impl FnMut()) {
+/// For when refreshes were planned: what every status said whenever it was looked at.
+pub struct Plans<'a> {
+    stage: &'a Stage,
+    /// Between two pages.
+    pause: Duration,
+    planned: HashMap<(String, i64), Timestamp>,
+}
+
+impl<'a> Plans<'a> {
+    /// Of `count` credentials, whose tokens live so long. A plan stands for at least the half of that; each is looked at six times as often.
+    pub fn new(stage: &'a Stage, count: usize, lifetime: Duration) -> Self {
+        let pause = lifetime / 12 / (count as u32).div_ceil(PAGE);
+        Self { stage, pause, planned: HashMap::new() }
+    }
+
+    /// Looks at every credential's status, a page at a time, again and again until `end`.
+    pub async fn follow(&mut self, end: Timestamp, mut each: impl FnMut()) {
+        let mut from = None;
         while Timestamp::now() < end {
-            let listed = stage.namespace.credentials().list(&ListParams::default()).await.unwrap().items;
+            let page = ListParams { limit: Some(PAGE), continue_token: from, ..ListParams::default() };
+            let listed = self.stage.namespace.credentials().list(&page).await.unwrap();
+            from = listed.metadata.continue_.filter(|token| !token.is_empty());
             for (name, at) in
-                listed.into_iter().filter_map(|it| Some((it.metadata.name?, it.status?.next_refresh_time?)))
+                listed.items.into_iter().filter_map(|it| Some((it.metadata.name?, it.status?.next_refresh_time?)))
             {
-                self.0.insert((name, at.as_second()), at);
+                self.planned.insert((name, at.as_second()), at);
             }
-            each();
-            tokio::time::sleep(lifetime / 12).await;
+            if from.is_none() {
+                each();
+            }
+            tokio::time::sleep(self.pause).await;
         }
     }
 
@@ -35,7 +53,7 @@ impl Plans {
             let arrived = seen.arrivals.get(name)?.iter().find(|arrived| **arrived >= at)?;
             Some((arrived - at) as f64 / 1000.0)
         };
-        let planned = self.0.iter().filter(|(_, at)| (from..to).contains(*at));
+        let planned = self.planned.iter().filter(|(_, at)| (from..to).contains(*at));
         let mut late: Vec<f64> = planned.filter_map(lateness).collect();
         json!({
             "p50": percentile(&mut late, 0.5), "p99": percentile(&mut late, 0.99), "max": percentile(&mut late, 1.0),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,14 +24,21 @@ pub struct Stage {
     pub namespace: Namespace,
     pub tokens: Tokens,
     // Ends last.
-    _cluster: Cluster,
+    cluster: Arc<Cluster>,
 }
 
 impl Stage {
     pub async fn set() -> Self {
-        let cluster = Cluster::start().await;
-        let namespace = cluster.namespace("fleet").await;
-        Self { namespace, tokens: Tokens::start().await, _cluster: cluster }
+        Self::at(Arc::new(Cluster::start().await), "fleet").await
+    }
+
+    /// Another one at the same API server.
+    pub async fn beside(&self, namespace: &str) -> Self {
+        Self::at(self.cluster.clone(), namespace).await
+    }
+
+    async fn at(cluster: Arc<Cluster>, namespace: &str) -> Self {
+        Self { namespace: cluster.namespace(namespace).await, tokens: Tokens::start().await, cluster }
     }
 
     /// The processor time that each process but the operator has used so far: those of the control plane, the token server, this one.

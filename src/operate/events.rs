@@ -14,11 +14,16 @@ use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     metrics::{Dropped, Metrics},
     paces::Paces,
+    requests::UnderWay,
 };
 
 /// Events that may wait. At the rate below it is drained in under a minute.
@@ -29,6 +34,10 @@ const BURST: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// For one object: a burst, then one every `OBJECT_REFILL`, as client-go has it.
 const OBJECT_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const OBJECT_REFILL: Duration = Duration::from_secs(300);
+/// With so many requests under way, an Event gives way to them, so long; it looks as often.
+const BUSY: usize = 8;
+const GIVES_WAY: Duration = Duration::from_secs(60);
+const LOOKS: Duration = Duration::from_millis(100);
 /// For one request; the next Event shouldn't wait for a dead connection.
 const PUBLISH: Duration = Duration::from_secs(10);
 /// The API's bound on a note, in bytes.
@@ -47,6 +56,7 @@ struct Note {
     kind: EventKind,
     reason: &'static str,
     text: String,
+    since: Instant,
 }
 
 /// Where Events are put. Cheap to clone.
@@ -57,12 +67,12 @@ pub struct Events {
 }
 
 impl Events {
-    /// Starts the task that publishes as `instance` of the controller `oauth-operator`. It ends, what is queued being
-    /// published, when all clones are gone.
-    pub fn start(client: Client, instance: String, metrics: Metrics) -> (Self, JoinHandle<()>) {
+    /// Starts the task that publishes as `instance` of the controller `oauth-operator`; Events give way to other requests that are
+    /// `under_way`. It ends, what is queued being published, when all clones are gone.
+    pub fn start(client: Client, instance: String, under_way: UnderWay, metrics: Metrics) -> (Self, JoinHandle<()>) {
         let (events, queue) = Self::queue(metrics.clone());
         let reporter = Reporter { controller: "oauth-operator".to_owned(), instance: Some(instance) };
-        let task = tokio::spawn(publish(Recorder::new(client, reporter), queue, Limits::new(), metrics));
+        let task = tokio::spawn(publish(Recorder::new(client, reporter), queue, under_way, Limits::new(), metrics));
         (events, task)
     }
 
@@ -74,7 +84,7 @@ impl Events {
     /// Queues an Event about an object; the sender neither waits nor learns what becomes of it. Within six minutes a
     /// repeated reason of one object counts up the first Event and keeps its note.
     pub fn send(&self, about: ObjectReference, kind: EventKind, reason: &'static str, note: String) {
-        if self.queue.try_send(Note { about, kind, reason, text: note }).is_err() {
+        if self.queue.try_send(Note { about, kind, reason, text: note, since: Instant::now() }).is_err() {
             self.metrics.event_dropped(Dropped::QueueFull);
         }
     }
@@ -115,13 +125,22 @@ fn key(about: &ObjectReference) -> Arc<str> {
     parts.map(|part| part.as_deref().unwrap_or_default()).join("/").into()
 }
 
-async fn publish(recorder: Recorder, mut queue: mpsc::Receiver<Note>, limits: Limits, metrics: Metrics) {
+async fn publish(
+    recorder: Recorder,
+    mut queue: mpsc::Receiver<Note>,
+    under_way: UnderWay,
+    limits: Limits,
+    metrics: Metrics,
+) {
     while let Some(mut note) = queue.recv().await {
         // The recorder joins repeated Events by the whole reference: another version is the same object.
         note.about.resource_version = None;
         if !limits.allow(&note.about) {
             metrics.event_dropped(Dropped::RateLimited);
             continue;
+        }
+        while under_way.count() >= BUSY && note.since.elapsed() < GIVES_WAY {
+            sleep(LOOKS).await;
         }
         limits.turn().await;
         let outcome = timeout(PUBLISH, recorder.publish(&event(&note), &note.about)).await;
@@ -163,6 +182,20 @@ mod tests {
         }
     }
 
+    /// An API server that takes whatever comes, and what came: the requests' methods.
+    fn api() -> (Client, Arc<Mutex<Vec<String>>>) {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&sent);
+        let api = tower::service_fn(move |request: Request<Body>| {
+            log.lock().unwrap().push(request.method().to_string());
+            async move {
+                let body = request.into_body().collect_bytes().await.unwrap();
+                Ok::<_, Infallible>(Response::new(Body::from(body)))
+            }
+        });
+        (Client::new(api, "default"), sent)
+    }
+
     /// The value of one reason of events_dropped_total.
     fn dropped(metrics: &Metrics, why: Dropped) -> usize {
         let name = format!("oauth_operator_events_dropped_total{{reason=\"{}\"}} ", why.as_str());
@@ -181,18 +214,9 @@ mod tests {
 
     #[tokio::test]
     async fn publishes_within_the_limits() {
-        let sent = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&sent);
-        let api = tower::service_fn(move |request: Request<Body>| {
-            let log = Arc::clone(&log);
-            async move {
-                log.lock().unwrap().push(request.method().to_string());
-                let body = request.into_body().collect_bytes().await.unwrap();
-                Ok::<_, Infallible>(Response::new(Body::from(body)))
-            }
-        });
+        let (client, sent) = api();
         let metrics = Metrics::new("0");
-        let (events, task) = Events::start(Client::new(api, "default"), "pod_1".to_owned(), metrics.clone());
+        let (events, task) = Events::start(client, "pod_1".to_owned(), UnderWay::default(), metrics.clone());
         for version in 0..OBJECT_BURST.get() + 2 {
             let about = ObjectReference { resource_version: Some(version.to_string()), ..object("b") };
             events.send(about, EventKind::Warning, "InvalidGrant", "ü".repeat(NOTE));
@@ -204,9 +228,31 @@ mod tests {
         assert_eq!((dropped(&metrics, Dropped::RateLimited), dropped(&metrics, Dropped::Refused)), (2, 0));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn gives_way_for_a_minute_at_the_most() {
+        let (client, sent) = api();
+        let under_way = UnderWay::default();
+        let (events, _task) = Events::start(client, "pod_1".to_owned(), under_way.clone(), Metrics::new("0"));
+        let sent_after = async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            sent.lock().unwrap().len()
+        };
+        let send = |name| events.send(object(name), EventKind::Normal, "Issued", String::new());
+        let mut requests: Vec<_> = (0..BUSY).map(|_| under_way.one_more()).collect();
+        send("a");
+        assert_eq!(sent_after(50).await, 0);
+        send("b");
+        assert_eq!(sent_after(11).await, 1, "a has waited long enough, b has not");
+        requests.pop();
+        assert_eq!(sent_after(1).await, 2);
+        send("c");
+        assert_eq!(sent_after(1).await, 3, "there is nothing to give way to");
+    }
+
     #[test]
     fn a_long_note_is_cut_between_characters() {
-        let note = Note { about: object("b"), kind: EventKind::Normal, reason: "Issued", text: "ü€".repeat(NOTE) };
+        let (about, kind, text) = (object("b"), EventKind::Normal, "ü€".repeat(NOTE));
+        let note = Note { about, kind, reason: "Issued", text, since: Instant::now() };
         let text = event(&note).note.unwrap();
         assert!(text.len() <= NOTE && text.len() > NOTE - 4);
     }

@@ -3,10 +3,15 @@
 //! What is asked of the API server is elsewhere.
 
 use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::{
     Client, Config,
@@ -32,14 +37,17 @@ pub fn install_crypto_provider() {
 ///
 /// # Errors
 /// The configuration's certificates, credentials or proxy can't be used.
-pub fn client(mut config: Config, metrics: Metrics) -> kube::Result<Client> {
+pub fn client(mut config: Config, metrics: Metrics, under_way: UnderWay) -> kube::Result<Client> {
     config.default_retry = false;
     // One hop away: what takes longer is a dead node, and another try is better. The default is 30 s.
     config.connect_timeout = Some(Duration::from_secs(5));
     // For the whole connection, so it would cut an idle watch. `Deadlines` ends all other requests, and kube's watcher
     // ends a watch that is silent for longer than the server should let it be.
     config.read_timeout = None;
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Deadlines).with_layer(&CountRequests::new(metrics)).build())
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&Deadlines)
+        .with_layer(&CountRequests { metrics, under_way })
+        .build())
 }
 
 /// The API server's audiences, as far as the operator's own token tells: its `aud` and `iss`. The token is not verified here: it
@@ -66,38 +74,64 @@ pub fn own_audiences(config: &Config) -> Vec<String> {
     audiences.into_iter().chain(claims.iss).collect()
 }
 
-/// Counts requests by verb and resource.
-#[derive(Clone, Debug)]
-pub struct CountRequests {
-    metrics: Metrics,
+/// How many requests wait for their answer now. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    /// So many.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One more, until what is returned is dropped.
+    pub fn one_more(&self) -> OneMore {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OneMore(self.clone())
+    }
 }
 
-impl CountRequests {
-    /// Counts in `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+/// A request that is under way.
+#[derive(Debug)]
+pub struct OneMore(UnderWay);
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Counts requests, by verb and resource, and those under way.
+#[derive(Clone, Debug)]
+struct CountRequests {
+    metrics: Metrics,
+    under_way: UnderWay,
 }
 
 impl<S> Layer<S> for CountRequests {
     type Service = CountedRequests<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CountedRequests { inner, metrics: self.metrics.clone() }
+        CountedRequests { inner, count: self.clone() }
     }
 }
 
 /// What `CountRequests` wraps a service in.
 #[derive(Clone, Debug)]
-pub struct CountedRequests<S> {
+struct CountedRequests<S> {
     inner: S,
-    metrics: Metrics,
+    count: CountRequests,
 }
 
-impl<S: Service<Request<Body>>> Service<Request<Body>> for CountedRequests<S> {
+impl<S: Service<Request<Body>>> Service<Request<Body>> for CountedRequests<S>
+where
+    S::Response: 'static,
+    S::Error: 'static,
+    S::Future: Send + 'static,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -105,8 +139,13 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for CountedRequests<S> {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (verb, resource) = classify(&request);
-        self.metrics.api_request(verb, resource);
-        self.inner.call(request)
+        self.count.metrics.api_request(verb, resource);
+        let one_more = self.count.under_way.one_more();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let _one_more = one_more;
+            answer.await
+        })
     }
 }
 
@@ -261,12 +300,17 @@ mod tests {
 
     #[tokio::test]
     async fn counts_through_the_layer() {
-        let metrics = Metrics::new("0");
+        let (metrics, under_way) = (Metrics::new("0"), UnderWay::default());
         let inner = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(())) });
-        let mut service = CountRequests::new(metrics.clone()).layer(inner);
-        let request = Request::get("/api/v1/namespaces/a/secrets/b").body(Body::empty()).unwrap();
-        service.call(request).await.unwrap();
-        let line = "oauth_operator_api_requests_total{verb=\"get\",resource=\"secrets\"} 1";
+        let mut service = CountRequests { metrics: metrics.clone(), under_way: under_way.clone() }.layer(inner);
+        let request = || Request::get("/api/v1/namespaces/a/secrets/b").body(Body::empty()).unwrap();
+        let (answered, given_up) = (service.call(request()), service.call(request()));
+        assert_eq!(under_way.count(), 2);
+        answered.await.unwrap();
+        assert_eq!(under_way.count(), 1);
+        drop(given_up);
+        assert_eq!(under_way.count(), 0);
+        let line = "oauth_operator_api_requests_total{verb=\"get\",resource=\"secrets\"} 2";
         assert!(metrics.encode().lines().any(|l| l == line));
     }
 }

@@ -18,9 +18,8 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// tenth sooner at the most.
 const EACH: Duration = Duration::from_millis(12);
 const LEAST: Duration = Duration::from_secs(20);
-/// The writes of so many credentials tell how fast the API server writes, beside all the others, of which there are no more than `MOST`.
+/// The writes of so many credentials tell how fast the API server writes.
 const ENOUGH: usize = 5_000;
-const MOST: usize = 20_000;
 
 /// An operator whose credentials are all Ready. It ends before its API server.
 pub struct Settled {
@@ -33,8 +32,9 @@ pub async fn run(count: usize, single_use: bool, pairs: usize) -> (Value, Settle
     let (mut made, mut last) = (Vec::new(), None);
     for _ in 0..pairs {
         drop(last.take());
-        let limit = limited(count, single_use).await;
-        let (operator, settled) = operated(count, single_use).await;
+        let stage = staged(count, single_use).await;
+        let limit = limited(&stage, count, single_use).await;
+        let (operator, settled) = operated(stage, count).await;
         let seconds = |of: &Value| of["seconds"].as_f64().unwrap();
         let ratio = seconds(&operator) / seconds(&limit);
         made.push(json!({"operator": operator, "limit": limit, "ratio": ratio}));
@@ -50,8 +50,20 @@ pub async fn run(count: usize, single_use: bool, pairs: usize) -> (Value, Settle
     (figures, settled)
 }
 
-async fn limited(count: usize, single_use: bool) -> Value {
+/// Credentials that no operator serves yet.
+pub async fn staged(count: usize, single_use: bool) -> Stage {
     let stage = Stage::set().await;
+    let url = match single_use {
+        true => stage.tokens.url_together((EACH * count as u32).max(LEAST)),
+        false => stage.tokens.token_url(LIFETIME),
+    };
+    Fleet::new("fleet", count, single_use, url).create(&stage.namespace).await;
+    stage
+}
+
+/// The limit of an API server with those credentials, for as many as them.
+async fn limited(stage: &Stage, count: usize, single_use: bool) -> Value {
+    let stage = stage.beside("limit").await;
     let url = stage.tokens.token_url(LIFETIME);
     // What the operator writes for one of them is the model of what is written here.
     let model = Fleet::new("model", 1, single_use, url.clone());
@@ -60,11 +72,10 @@ async fn limited(count: usize, single_use: bool) -> Value {
     all_ready(&stage, &one, 1).await;
     drop(one);
     let model = Model::of(&stage, &model.name(0)).await;
-    let fleet = Fleet::new("limit", count.min(MOST), single_use, url);
+    let written = count.min(ENOUGH);
+    let fleet = Fleet::new("limit", written, single_use, url);
     fleet.create(&stage.namespace).await;
-    let mut writes = limit::prepare(&stage, &fleet, &model).await;
-    writes.truncate(ENOUGH);
-    let written = writes.len();
+    let writes = limit::prepare(&stage, &fleet, &model).await;
     let spent = stage.spent();
     let (took, lanes) = limit::time(&stage, writes).await;
     json!({
@@ -73,15 +84,8 @@ async fn limited(count: usize, single_use: bool) -> Value {
     })
 }
 
-/// Starts an operator over credentials that are there, and waits until all are Ready.
-pub async fn operated(count: usize, single_use: bool) -> (Value, Settled) {
-    let stage = Stage::set().await;
-    let url = match single_use {
-        true => stage.tokens.url_together((EACH * count as u32).max(LEAST)),
-        false => stage.tokens.token_url(LIFETIME),
-    };
-    let fleet = Fleet::new("fleet", count, single_use, url);
-    fleet.create(&stage.namespace).await;
+/// Starts an operator over `count` credentials that are there, and waits until all are Ready.
+pub async fn operated(stage: Stage, count: usize) -> (Value, Settled) {
     let (began, spent) = (Instant::now(), stage.spent());
     let operator = stage.operator().await;
     let started = began.elapsed();

@@ -34,7 +34,7 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
         if wanted(&restart) && (count >= 10_000 || size == Size::Smoke) {
             let settled = match settled.take() {
                 Some(settled) => settled,
-                None => cold::operated(count, false).await.1,
+                None => cold::operated(cold::staged(count, false).await, count).await.1,
             };
             report.add(&restart, restart::run(count, settled).await);
         }
@@ -46,7 +46,7 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool, report: &mut Report)
             report.add(&single_use, figures);
             settled = Some(last);
         } else if herds {
-            settled = Some(cold::operated(count, true).await.1);
+            settled = Some(cold::operated(cold::staged(count, true).await, count).await.1);
         }
         if let Some(mut settled) = settled.filter(|_| herds) {
             settled.operator.leave().await;

@@ -32,16 +32,16 @@ pub async fn run(size: Size) -> Value {
     all_ready(&stage, &operator, count).await;
 
     let pid = operator.pid();
-    let mut plans = Plans::default();
+    let mut plans = Plans::new(&stage, count, lifetime);
     let (quiet, cpu) = (Timestamp::now(), process::cpu(pid));
-    plans.follow(&stage, lifetime, quiet + time, || {}).await;
+    plans.follow(quiet + time, || {}).await;
     let (began, cpu_before, peak) = (Timestamp::now(), process::cpu(pid), process::peak(pid));
     let siege = Siege::lay(&address, Some(RATE));
-    plans.follow(&stage, lifetime, began + time, || {}).await;
+    plans.follow(began + time, || {}).await;
     let (answered, took) = siege.lift().await;
     let (end, cpu_after) = (Timestamp::now(), process::cpu(pid));
     // Those that are late come still.
-    plans.follow(&stage, lifetime, end + lifetime, || {}).await;
+    plans.follow(end + lifetime, || {}).await;
 
     let seen = stage.tokens.seen().await;
     let refreshes = cpu_before - cpu;

@@ -31,9 +31,9 @@ pub async fn run(size: Size) -> Value {
     let pid = operator.pid();
     let cpu = process::cpu(pid);
     let end = began + Duration::from_secs_f64(minutes * 60.0);
-    let (mut plans, mut memory) = (Plans::default(), Vec::new());
+    let (mut plans, mut memory) = (Plans::new(&stage, count, lifetime), Vec::new());
     plans
-        .follow(&stage, lifetime, end, || {
+        .follow(end, || {
             let elapsed = Timestamp::now().duration_since(began).as_secs_f64();
             memory.push((elapsed / 3600.0, process::resident(pid)));
         })
