@@ -5,7 +5,12 @@
 //! What a template may see is its caller's business. No error holds a value of the context: only words of the
 //! template's own source, and line numbers.
 
-use std::{fmt, io, io::Write, sync::Arc};
+use std::{
+    fmt, io,
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
@@ -43,6 +48,9 @@ pub enum TemplateError {
     /// An operation failed on the values at hand, such as `int` of a word or `b64decode` of something else.
     #[error("the template fails at {}{}", quoted(expression), at(*line))]
     Failed { line: Option<usize>, expression: Option<String> },
+    /// The engine panicked.
+    #[error("the template meets a defect of the template engine: write it in another way")]
+    Broken,
     /// The work is bounded.
     #[error("the template needs too much work: make it simpler")]
     TooMuchWork,
@@ -78,8 +86,12 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// `Syntax`.
+    /// `Syntax`; `Broken`.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
+        contained(|| Self::parsed(source))
+    }
+
+    fn parsed(source: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -102,8 +114,12 @@ impl Template {
     /// Renders the template in this context (see [`value`]).
     ///
     /// # Errors
-    /// `MissingField` and `Failed` depend on the context; `Syntax` is a name that the engine doesn't know.
+    /// `MissingField`, `Failed` and `Broken` depend on the context; `Syntax` is a name that the engine doesn't know.
     pub fn render(&self, context: Value, work: &mut Work) -> Result<Zeroizing<String>, TemplateError> {
+        contained(|| self.rendered(context, work))
+    }
+
+    fn rendered(&self, context: Value, work: &mut Work) -> Result<Zeroizing<String>, TemplateError> {
         let mut environment = Environment::clone(&self.environment);
         environment.set_fuel(Some(work.0));
         let template = environment.get_template(NAME).map_err(|error| describe(&error))?;
@@ -130,6 +146,12 @@ impl fmt::Debug for Template {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Template(…)")
     }
+}
+
+/// The engine's filters panic here and there (3.1's `format` does at a key of several bytes a character: `%(é`). Who wrote the
+/// template is told so, as of any other failure of it. What a panic may leave half done is dropped with it.
+fn contained<T>(work: impl FnOnce() -> Result<T, TemplateError>) -> Result<T, TemplateError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(TemplateError::Broken))
 }
 
 /// A context value made of anything that serializes, such as a reply's fields.

@@ -41,6 +41,13 @@ fn a_missing_field_is_named() {
 }
 
 #[test]
+fn a_defect_of_the_engine_is_told_of() {
+    let context = json!({"text": "%(\u{e9}"});
+    assert_eq!(render("{{ text | format }}", context), Err(TemplateError::Broken));
+    assert_eq!(render("{{ '%(\u{e9}' | format }}", json!({})), Err(TemplateError::Broken));
+}
+
+#[test]
 fn nothing_outside_can_be_reached() {
     for source in [
         "{% include 'x' %}",
