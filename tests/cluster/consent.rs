@@ -180,8 +180,8 @@ async fn a_first_consent() {
     namespace.request_refresh("calendar", "2026-01-01T00:00:00Z").await;
     namespace.revision("calendar", 2, SOON).await;
     assert_eq!((stage.oidc.log().await.len(), stage.oidc.replays().await), (2, 0));
+    namespace.event("Authorized", |_| true).await;
     let events = namespace.events().await;
-    assert!(events.iter().any(|event| event.reason.as_deref() == Some("Authorized")));
 
     // A reloaded page brings nothing.
     browser.get(&back).await.says(403, "Not begun in this browser");
@@ -284,6 +284,7 @@ async fn a_refusal_changes_nothing_else() {
     stage.consent("calendar", "robot").await.says(200, "Your consent has arrived");
     let ready = namespace.ready("calendar").await;
     assert_eq!(failure(&ready), None, "a success takes it away");
+    no_consent_is_left(namespace, "calendar").await;
     let (token, state) = (namespace.value("calendar-token", "access_token").await, namespace.state("calendar").await);
     deny().await;
     let still = failed(namespace, "calendar", "access_denied").await;

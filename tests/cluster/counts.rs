@@ -88,13 +88,22 @@ async fn refreshes(operator: &Operator) -> i64 {
     operator.metric("oauth_operator_refreshes_total", &[r#"outcome="success""#]).await as i64
 }
 
+/// What the operator has sent, what has reached the API server, and the refreshes, at one time: nothing is sent while it is looked at.
+async fn counted(namespace: &Namespace, operator: &Operator) -> (Counts, Counts, i64) {
+    until("a look without a request in between", SOON * 2, async || {
+        let counted = (rest(operator).await, served(namespace).await, refreshes(operator).await);
+        (work(&sent(operator).await) == work(&counted.0)).then_some(counted)
+    })
+    .await
+}
+
 /// The requests of some refreshes in steady state, divided by their number.
 async fn per_refresh(namespace: &Namespace, operator: &Operator, what: &str) -> Counts {
     let begin = refreshes(operator).await;
     until("the first tokens", SOON, async || (refreshes(operator).await > begin).then_some(())).await;
-    let before = (rest(operator).await, served(namespace).await, refreshes(operator).await);
+    let before = counted(namespace, operator).await;
     until("three refreshes", SOON, async || (refreshes(operator).await >= before.2 + 3).then_some(())).await;
-    let after = (rest(operator).await, served(namespace).await, refreshes(operator).await);
+    let after = counted(namespace, operator).await;
     let count = after.2 - before.2;
     let (own, theirs) = (work(&difference(&before.0, &after.0)), work(&difference(&before.1, &after.1)));
     say(&format!("{count} refreshes of {what}: the API server counts {theirs:?}, the operator {own:?}"));

@@ -71,13 +71,10 @@ async fn the_end_of_a_grant_is_told_of_ahead() {
     let ends = status.refresh_token_expiration_time.unwrap();
     assert_eq!(Some(ends), first.status.unwrap().refresh_token_expiration_time, "refreshing doesn't move it");
     assert!((before.as_second() + 30..=before.as_second() + 40).contains(&ends.as_second()), "{ends} after {before}");
-    assert!(
-        status.last_refresh_time.unwrap().as_second() >= ends.as_second() - 7,
-        "no sooner than a fifth of the whole"
-    );
+    let since = told.condition(ConditionType::RefreshTokenExpiring).unwrap().last_transition_time;
+    assert!(since.as_second() >= ends.as_second() - 7, "no sooner than a fifth of the whole");
     assert!(told.is(ConditionType::Ready), "it is a warning");
-    let event = |event: &Event| event.reason.as_deref() == Some("ExpiresSoon");
-    until("the Event", SOON, async || namespace.events().await.into_iter().find(event)).await;
+    namespace.event("ExpiresSoon", |_| true).await;
     until("the metric", SOON, async || {
         (operator.metric("oauth_operator_expiring_refresh_tokens", &[]).await == 1.0).then_some(())
     })

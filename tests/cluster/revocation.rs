@@ -123,14 +123,8 @@ async fn secrets_that_go_first_are_no_hindrance() {
     operator.resume().await;
     is_gone(&namespace, "forgotten", SOON).await;
     assert!(namespace.secret("forgotten-oauth-state").await.is_none());
-    until("an Event says so", SOON, async || {
-        let events = namespace.events().await;
-        let told =
-            |note: &str| note.contains("An input Secret is gone") && note.contains("Revoke them at the provider");
-        let mut notes = events.iter().filter(|event| event.reason.as_deref() == Some("NotRevoked"));
-        notes.any(|event| event.note.as_deref().is_some_and(told)).then_some(())
-    })
-    .await;
+    let told = |note: &str| note.contains("An input Secret is gone") && note.contains("Revoke them at the provider");
+    namespace.event("NotRevoked", |event| event.note.as_deref().is_some_and(told)).await;
 }
 
 /// A server that is down is tried again, and the credential waits for it; one that refuses is not.
@@ -218,7 +212,7 @@ async fn what_is_kept_is_revoked_when_a_person_asks() {
     assert_eq!(refresh(&oidc, &token).await["error"], "invalid_grant");
     let state = namespace.state("it").await;
     assert!(state["refreshToken"].is_null() && state["issued"].is_null() && !state["revoking"].is_null(), "{state}");
-    assert!(namespace.events().await.iter().any(|event| event.reason.as_deref() == Some("Revoked")));
+    namespace.event("Revoked", |_| true).await;
     assert!(!operator.log().contains(&token));
 
     // Neither a restart nor a refresh that is asked for takes it up again.

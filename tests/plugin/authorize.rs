@@ -261,6 +261,7 @@ spec:
     assert!(ran.stdout.starts_with(&format!("{TITLE} authorized: Ready")), "{}", ran.stdout);
     is_silent(&ran, &code);
 
+    no_secret_is_left(&namespace).await;
     let mut running = person.begins(&["authorize", "calendar", "--paste"]);
     let (_, code) = allows(&running.line("http://").await).await;
     running.types(&code);
@@ -273,6 +274,7 @@ spec:
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>().join(" ")
     };
+    no_secret_is_left(&namespace).await;
     let inner = person.command(&["authorize", "calendar", "--paste"]);
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--return", "--command", &quoted(&inner), "/dev/null"]);
@@ -293,6 +295,7 @@ spec:
     assert!(!ran.stdout.contains("nothing=here"), "{}", ran.stdout);
 
     // What is no answer, from a pipe; and an answer that the operator refuses.
+    no_secret_is_left(&namespace).await;
     let mut running = person.begins(&["authorize", "calendar", "--paste"]);
     running.line("You end up at").await;
     running.types("https://hover.to/");

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::support::standin::Standin;
-use crate::support::{Namespace, SOON, until};
+use crate::support::{Namespace, SOON, cluster::client_of, until};
 
 /// Who runs the commands.
 pub struct Person {
@@ -58,8 +59,25 @@ impl Person {
         let admins = std::fs::read_to_string(namespace.dir.join("kubeconfig")).unwrap();
         let mut kubeconfig: Value = serde_yaml_ng::from_str(&admins).unwrap();
         kubeconfig["users"][0]["user"] = json!({"token": token.status.unwrap().token});
+        let kubeconfig = kubeconfig.to_string();
         let path = namespace.dir.join(format!("{}-{name}.kubeconfig", namespace.name));
-        std::fs::write(&path, kubeconfig.to_string()).unwrap();
+        std::fs::write(&path, &kubeconfig).unwrap();
+        // The API server comes to know of a binding a little later.
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(client_of(&kubeconfig).await);
+        for (group, resource, verb) in
+            rights.iter().flat_map(|(group, of, verbs)| verbs.iter().map(move |verb| (group, of, verb)))
+        {
+            let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+            let asked = json!({"spec": {"resourceAttributes": {
+                "namespace": namespace.name, "group": group, "resource": resource, "subresource": subresource, "verb": verb,
+            }}});
+            let review = serde_json::from_value(asked).unwrap();
+            until("the right holds", SOON, async || {
+                let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+                answer.status.unwrap().allowed.then_some(())
+            })
+            .await;
+        }
         Self { kubeconfig: path, namespace: namespace.name.clone() }
     }
 

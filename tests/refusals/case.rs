@@ -146,7 +146,7 @@ impl Case {
     async fn check_event(&self, namespace: &Namespace, said: &OAuthCredential) {
         let sentence = said.message(ConditionType::Ready);
         let what = format!("a Warning of {}: {} {sentence}", self.name, self.expect.reason);
-        until(&what, SOON, async || {
+        until(&what, SOON * 3, async || {
             namespace.events().await.into_iter().find(|event| {
                 event.regarding.as_ref().and_then(|object| object.uid.as_ref()) == said.metadata.uid.as_ref()
                     && event.type_.as_deref() == Some("Warning")
@@ -172,6 +172,7 @@ pub async fn nothing_leaked(namespace: &Namespace, operator: &Operator) {
     let credentials = namespace.credentials().list(&kube::api::ListParams::default()).await.unwrap();
     let statuses: Vec<_> = credentials.items.iter().map(|credential| &credential.status).collect();
     // Each with a word that shows that it was read.
+    namespace.event("Issued", |_| true).await;
     let seen = [
         ("a status", "conditions", serde_json::to_string(&statuses).unwrap()),
         ("an Event", "Issued", serde_json::to_string(&namespace.events().await).unwrap()),

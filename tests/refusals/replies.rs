@@ -1,6 +1,6 @@
 //! What a token endpoint can answer instead of a token. Nothing of it is repeated to anybody.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     answers::{Answer, Answers, CANARY, answer, error, with_headers},
     case::{Case, Expect, client, nothing_leaked, spec},
     objects::{credential, merged, secret},
-    support::{Cluster, Namespace, Operator, namespace::apply},
+    support::{Cluster, Namespace, Operator, free_port, namespace::apply},
 };
 
 /// One answer, and what is said of it.
@@ -284,10 +284,7 @@ async fn retry_after_is_obeyed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_late_is_found() {
     let (namespace, answers, operator) = prepare("late").await;
-    // A port that nobody has.
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let case = Case {
         name: "it",
         given: vec![],
