@@ -77,6 +77,7 @@ impl Controller {
             }
         };
         let (ended, base) = ended?;
+        permit.answered();
         match ended {
             Ended::Issued { issued, saved } => {
                 self.refreshed(metrics::Outcome::Success, Reason::Issued);

@@ -3,7 +3,8 @@
 //! fewest under way goes first, so that nobody's thousands keep others waiting, and of one namespace the soonest to expire.
 //!
 //! An exchange that takes longer than `PATIENCE` no longer counts against the bound on all, only against its origin's: many
-//! hanging servers can't use up what the others need.
+//! hanging servers can't use up what the others need. One that was answered in time no longer counts against its origin's: what is left
+//! to do is the API server's.
 
 use std::{
     borrow::Borrow,
@@ -100,7 +101,15 @@ pub struct Permit {
     gate: Gate,
     origin: String,
     namespace: Arc<str>,
-    counts_in_total: bool,
+    counts: Counts,
+}
+
+/// Against which bounds a permit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Both,
+    AtOrigin,
+    InAll,
 }
 
 impl Gate {
@@ -207,7 +216,7 @@ impl Gate {
         lanes.active += 1;
         *lanes.active_by_origin.entry(origin.to_owned()).or_default() += 1;
         *lanes.active_by_namespace.entry(namespace.clone()).or_default() += 1;
-        Permit { gate: self.clone(), origin: origin.to_owned(), namespace, counts_in_total: true }
+        Permit { gate: self.clone(), origin: origin.to_owned(), namespace, counts: Counts::Both }
     }
 }
 
@@ -220,19 +229,30 @@ fn cost(tokens: usize) -> NonZeroU32 {
 impl Permit {
     /// The exchange takes long: it no longer counts against the bound on all.
     pub fn step_aside(&mut self) {
-        if std::mem::take(&mut self.counts_in_total) {
-            let mut lanes = self.gate.lanes();
-            lanes.active = lanes.active.saturating_sub(1);
-            count_down(&mut lanes.active_by_namespace, &self.namespace);
-            drop(lanes);
-            self.gate.0.changed.notify_one();
+        if self.counts == Counts::Both {
+            self.counts = Counts::AtOrigin;
+            self.leave_all();
         }
     }
-}
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.step_aside();
+    /// The token server is done with it, and another may ask there. What is left to do counts against the bound on all; where it no
+    /// longer does, against the origin's still.
+    pub fn answered(&mut self) {
+        if self.counts == Counts::Both {
+            self.counts = Counts::InAll;
+            self.leave_origin();
+        }
+    }
+
+    fn leave_all(&self) {
+        let mut lanes = self.gate.lanes();
+        lanes.active = lanes.active.saturating_sub(1);
+        count_down(&mut lanes.active_by_namespace, &self.namespace);
+        drop(lanes);
+        self.gate.0.changed.notify_one();
+    }
+
+    fn leave_origin(&self) {
         let mut lanes = self.gate.lanes();
         if count_down(&mut lanes.active_by_origin, &self.origin) {
             let origin = &self.origin;
@@ -240,6 +260,17 @@ impl Drop for Permit {
         }
         drop(lanes);
         self.gate.0.changed.notify_one();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.counts != Counts::AtOrigin {
+            self.leave_all();
+        }
+        if self.counts != Counts::InAll {
+            self.leave_origin();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a person, the clock and a limiting server make of the schedule.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use oauth_operator::api::ConditionType;

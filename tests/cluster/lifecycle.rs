@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::events::v1::Event;
 use oauth_operator::api::ConditionType;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use crate::{
     case::{nothing_leaked, spec},
     objects::{credential, merged, object, secret},
     replies::{prepare, seed, seeded},
-    support::{Conditions, Namespace, SOON, namespace::apply, until},
+    support::{Conditions, Namespace, SOON, namespace::apply},
 };
 
 /// A refresh that fails while the token is valid: Ready stays, Refreshed says what happened, and a lost grant stalls at once.

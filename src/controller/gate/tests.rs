@@ -114,6 +114,21 @@ fn a_slow_exchange_counts_against_its_origin_only() {
 }
 
 #[test]
+fn who_was_answered_lets_another_ask_there() {
+    let gate = Gate::new(2, 1);
+    let mut quick = gate.enter(&key("quick"), &lane("a"), at(0)).unwrap();
+    quick.answered();
+    let mut slow = gate.enter(&key("slow"), &lane("a"), at(0)).unwrap();
+    assert!(gate.enter(&key("b"), &lane("b"), at(0)).is_none(), "both count against the bound on all");
+    slow.step_aside();
+    slow.answered();
+    assert!(gate.enter(&key("a"), &lane("a"), at(0)).is_none(), "what no longer counts there counts here to its end");
+    drop(quick);
+    let lanes = gate.lanes();
+    assert_eq!((lanes.active, lanes.active_by_origin.len()), (0, 1));
+}
+
+#[test]
 fn a_rate_limit_is_the_provider_objects() {
     let gate = Gate::new(9, 9);
     let now = Instant::now();
@@ -146,6 +161,7 @@ enum Step {
     Leave(u8),
     Drop(usize),
     Slow(usize),
+    Answered(usize),
     Grant,
 }
 
@@ -155,6 +171,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u8..8).prop_map(Step::Leave),
         2 => (0_usize..8).prop_map(Step::Drop),
         1 => (0_usize..8).prop_map(Step::Slow),
+        1 => (0_usize..8).prop_map(Step::Answered),
         2 => Just(Step::Grant),
     ];
     vec(one, 0..60)
@@ -175,7 +192,8 @@ proptest! {
                 Step::Leave(name) => gate.leave(&key(name)),
                 Step::Drop(which) if which < held.len() => drop(held.swap_remove(which)),
                 Step::Slow(which) if which < held.len() => held[which].step_aside(),
-                Step::Drop(_) | Step::Slow(_) => {}
+                Step::Answered(which) if which < held.len() => held[which].answered(),
+                Step::Drop(_) | Step::Slow(_) | Step::Answered(_) => {}
                 Step::Grant => {
                     gate.grants();
                     // Who still waits has no room, or someone before it who has none.
@@ -185,11 +203,11 @@ proptest! {
             }
             let lanes = gate.lanes();
             let permits = || held.iter().chain(lanes.granted.values());
-            prop_assert_eq!(lanes.active, permits().filter(|permit| permit.counts_in_total).count());
+            prop_assert_eq!(lanes.active, permits().filter(|permit| permit.counts != Counts::AtOrigin).count());
             prop_assert!(lanes.active <= 4);
             prop_assert_eq!(lanes.active_by_namespace.get("ns").copied().unwrap_or(0), lanes.active);
             for origin in ["0", "1", "2"] {
-                let here = permits().filter(|permit| permit.origin == origin).count();
+                let here = permits().filter(|permit| permit.origin == origin && permit.counts != Counts::InAll).count();
                 prop_assert_eq!(lanes.active_by_origin.get(origin).copied().unwrap_or(0), here);
                 prop_assert!(here <= 2);
             }
