@@ -81,9 +81,10 @@ pub struct Flags {
     #[arg(long, env = "OAUTH_OPERATOR_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
     pub public_url: Option<Url>,
 
-    /// How many token requests may be under way at once, over all providers.
+    /// How many refreshes may be under way at once, over all providers; at most 32 of them wait for one token server.
     ///
-    /// When all are in use, the token that expires first goes next. Example: --max-concurrent-refreshes 256
+    /// When all are in use, the namespace with the fewest under way goes next, and of it the token that expires first.
+    /// Example: --max-concurrent-refreshes 256
     #[arg(
         long,
         env = "OAUTH_OPERATOR_MAX_CONCURRENT_REFRESHES",

@@ -180,7 +180,7 @@ async fn a_first_consent() {
     namespace.request_refresh("calendar", "2026-01-01T00:00:00Z").await;
     namespace.revision("calendar", 2, SOON).await;
     assert_eq!((stage.oidc.log().await.len(), stage.oidc.replays().await), (2, 0));
-    namespace.event("Authorized", |_| true).await;
+    namespace.event("Authorized").await;
     let events = namespace.events().await;
 
     // A reloaded page brings nothing.

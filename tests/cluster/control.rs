@@ -266,8 +266,13 @@ spec:
     }
     let arrivals: Vec<_> = standin.requests().iter().map(|request| request.at).collect();
     assert_eq!(arrivals.len(), 4);
-    for (arrived, before) in arrivals.into_iter().zip(0..) {
-        let after = arrived - began;
+    for (arrived, before) in arrivals.iter().zip(0..) {
+        let after = *arrived - began;
         assert!(after >= Duration::from_secs(before), "{before} before it, one a second: {after:?}");
+    }
+    // Two at once would be one second less than the two that three take.
+    for three in arrivals.windows(3) {
+        let took = three[2] - three[0];
+        assert!(took > Duration::from_millis(1100), "{took:?}");
     }
 }

@@ -73,7 +73,7 @@ async fn the_end_of_a_grant_is_told_of_ahead() {
     let since = told.condition(ConditionType::RefreshTokenExpiring).unwrap().last_transition_time;
     assert!(since.as_second() >= ends.as_second() - 7, "no sooner than a fifth of the whole");
     assert!(told.is(ConditionType::Ready), "it is a warning");
-    namespace.event("ExpiresSoon", |_| true).await;
+    namespace.event("ExpiresSoon").await;
     until("the metric", SOON, async || {
         (operator.metric("oauth_operator_expiring_refresh_tokens", &[]).await == 1.0).then_some(())
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, events::v1::Event};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -103,7 +103,7 @@ async fn a_new_token_restarts_what_is_named_and_a_restart_of_the_operator_does_n
         .await;
     assert!(records(&done).iter().all(|record| record.pending_since.is_none() && record.message.is_none()));
     assert!(done.condition(ConditionType::RestartFailed).is_none());
-    namespace.event("Restarted", |_| true).await;
+    namespace.event("Restarted").await;
 
     operator.restart().await;
     stays(&namespace, "Deployment", "web", 2, Duration::from_secs(3)).await;
@@ -176,7 +176,9 @@ async fn what_cannot_be_restarted_is_told_of_and_refreshed_all_the_same() {
     assert!(failed.is(ConditionType::Ready) && failed.is(ConditionType::Refreshed));
     assert!(failed.condition(ConditionType::Stalled).is_none());
     namespace.keep("current", &failed);
-    namespace.event("NotAllowed", |event| event.type_.as_deref() == Some("Warning")).await;
+    let warns =
+        |event: &Event| event.reason.as_deref() == Some("NotAllowed") && event.type_.as_deref() == Some("Warning");
+    namespace.event_where("a Warning", warns).await;
     namespace.request_refresh("app", "2026-01-02T00:00:00Z").await;
     namespace.revision("app", 3, SOON).await;
 

@@ -306,11 +306,10 @@ async fn after_a_crash_the_token_is_sent_again_when_the_published_one_is_about_t
 
     let renewed = namespace.revision("crashed", 2, SOON).await.status.unwrap().last_refresh_time.unwrap();
     let waited = renewed.duration_since(obtained).as_secs();
-    assert!(waited >= 25, "sent again {waited} s after the first, of 30");
+    assert!((25..30).contains(&waited), "sent again {waited} s after the first, of 30");
     let flips = namespace.credential("crashed").await;
     let ready = flips.condition(ConditionType::Ready).unwrap();
-    let in_time = ready.last_transition_time <= renewed || waited >= 29;
-    assert!(in_time && flips.is(ConditionType::Ready), "Ready all the time");
+    assert!(ready.last_transition_time <= renewed && flips.is(ConditionType::Ready), "Ready all the time");
     assert_eq!((standin.requests().len(), standin.replays()), (3, 0));
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     answers::CANARY,
     objects::{credential, merged, secret},
-    support::{Conditions, Namespace, Operator, SOON, namespace::apply, until},
+    support::{Conditions, Namespace, Operator, SOON, namespace::apply},
 };
 
 /// A credential with something wrong.
@@ -146,15 +146,14 @@ impl Case {
     async fn check_event(&self, namespace: &Namespace, said: &OAuthCredential) {
         let sentence = said.message(ConditionType::Ready);
         let what = format!("a Warning of {}: {} {sentence}", self.name, self.expect.reason);
-        until(&what, SOON * 3, async || {
-            namespace.events().await.into_iter().find(|event| {
+        namespace
+            .event_where(&what, |event| {
                 event.regarding.as_ref().and_then(|object| object.uid.as_ref()) == said.metadata.uid.as_ref()
                     && event.type_.as_deref() == Some("Warning")
                     && [self.expect.reason, self.expect.refreshed].map(Some).contains(&event.reason.as_deref())
                     && event.note.as_deref() == Some(sentence)
             })
-        })
-        .await;
+            .await;
     }
 }
 
@@ -171,8 +170,8 @@ pub async fn run_all(namespace: &Namespace, cases: &[Case]) {
 pub async fn nothing_leaked(namespace: &Namespace, operator: &Operator) {
     let credentials = namespace.credentials().list(&kube::api::ListParams::default()).await.unwrap();
     let statuses: Vec<_> = credentials.items.iter().map(|credential| &credential.status).collect();
+    namespace.event("Issued").await;
     // Each with a word that shows that it was read.
-    namespace.event("Issued", |_| true).await;
     let seen = [
         ("a status", "conditions", serde_json::to_string(&statuses).unwrap()),
         ("an Event", "Issued", serde_json::to_string(&namespace.events().await).unwrap()),

@@ -179,7 +179,7 @@ async fn a_discovered_grant_is_bound_to_its_issuer() {
     let said = namespace.reason("bound", ConditionType::Stalled, "AuthorizationRequired").await;
     assert!(said.message(ConditionType::Stalled).contains("another client or another server"));
     assert_eq!(elsewhere.arrivals("token").len(), 0, "nothing is sent to another issuer's endpoint");
-    namespace.event("AuthorizationRequired", |_| true).await;
+    namespace.event("AuthorizationRequired").await;
     nothing_leaked(&namespace, &operator).await;
 }
 

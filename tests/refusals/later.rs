@@ -42,7 +42,7 @@ async fn a_valid_token_outlives_a_failed_refresh() {
     assert!(cured.is(ConditionType::Refreshed) && cured.condition(ConditionType::Stalled).is_none());
     nothing_leaked(&namespace, &operator).await;
     for reason in ["Issued", "ProviderUnavailable", "InvalidGrant"] {
-        namespace.event(reason, |_| true).await;
+        namespace.event(reason).await;
     }
 }
 

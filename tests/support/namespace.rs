@@ -182,10 +182,14 @@ impl Namespace {
         api.list(&kube::api::ListParams::default()).await.unwrap().items
     }
 
-    /// Waits for an Event of this reason. They come after what they tell of, and give way to other requests for a minute.
-    pub async fn event(&self, reason: &str, which: impl Fn(&Event) -> bool) -> Event {
-        let told = |event: &Event| event.reason.as_deref() == Some(reason) && which(event);
-        until(&format!("an Event {reason}"), SOON * 3, async || self.events().await.into_iter().find(told)).await
+    /// Waits for an Event of this reason.
+    pub async fn event(&self, reason: &str) {
+        self.event_where(&format!("an Event {reason}"), |event| event.reason.as_deref() == Some(reason)).await;
+    }
+
+    /// Waits for such an Event. They come after what they tell of, and give way to other requests for a minute.
+    pub async fn event_where(&self, what: &str, which: impl Fn(&Event) -> bool) {
+        until(what, SOON * 3, async || self.events().await.iter().any(&which).then_some(())).await;
     }
 
     /// A kubeconfig that acts as the namespace's own ServiceAccount `oauth-operator`, by way of `server` if there is one (plain
